@@ -1,0 +1,31 @@
+"""farzi: learn a handful of synthetic sequences that train a model as well as the whole data set."""
+
+from farzi.distill import MetaMatching, OuterLoop, Size, distill
+from farzi.errors import InputError
+from farzi.evaluation import NextItem, Study, evaluate
+from farzi.events import EventData, load_events
+from farzi.metagrad import Adam, StoreAll
+from farzi.models import SASRec
+from farzi.summary import Summary, load
+from farzi.training import Teachers, Training, fit
+
+__all__ = [
+    "Adam",
+    "EventData",
+    "InputError",
+    "MetaMatching",
+    "NextItem",
+    "OuterLoop",
+    "SASRec",
+    "Size",
+    "StoreAll",
+    "Study",
+    "Summary",
+    "Teachers",
+    "Training",
+    "distill",
+    "evaluate",
+    "fit",
+    "load",
+    "load_events",
+]

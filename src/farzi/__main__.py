@@ -1,0 +1,7 @@
+"""``python -m farzi`` is ``farzi``."""
+
+import sys
+
+from farzi.cli import main
+
+sys.exit(main())

@@ -1,0 +1,257 @@
+"""The command line: parse, call, print.
+
+The options of a command are the parameters of the functions that it calls, and their docstrings are the help.
+"""
+
+import inspect
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from farzi.distill import distill, read_costs
+from farzi.errors import InputError
+from farzi.evaluation import HEADLINE, Costs, Method, NextItem, Study, check_fits, evaluate
+from farzi.events import describe, fetch, list_sources
+from farzi.files import atomic_write, write_json
+from farzi.models import SequenceModel, build_model
+from farzi.options import SHORT, add_model_option, add_reading_options, new_parser, parse, read_data, read_recipe
+from farzi.report import (
+    card_table,
+    record,
+    result_table,
+    sequence_table,
+    show_progress,
+    watch_distillation,
+    watch_study,
+)
+from farzi.summary import load
+from farzi.training import fit, save_weights
+
+_NEWS, _RESULTS = Console(stderr=True), Console()
+_NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
+
+
+class Call(NamedTuple):
+    """A command to run: its options as values, the same as they were given, and the words of the command line."""
+
+    options: Namespace
+    given: Namespace
+    words: list[str]
+
+
+class Command(NamedTuple):
+    """A command: what it must be given, what the help says of it, what adds its options, and what it does."""
+
+    usage: str
+    help: str
+    add_options: Callable[[ArgumentParser], None]
+    run: Callable[[Call], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; those that it was called with by default.
+
+    Returns:
+        the exit code: 0; 2 for something that the user can mend; 130 after an interruption.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    handler = RichHandler(console=_NEWS, show_time=False, show_path=False)
+    logging.basicConfig(format="%(message)s", handlers=[handler])
+    try:
+        given, options = parse(command_parser(), words)
+        name: str = options.command
+        COMMANDS[name].run(Call(options[name], given[name], words))
+    except InputError as error:
+        print(f"farzi: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        resume = shlex.join(["farzi", *(word for word in words if word != "--resume"), "--resume"])
+        print(f"farzi: stopped{f'; go on with: {resume}' if words[0] == 'distill' else ''}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def command_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    parser = new_parser(
+        "COMMAND", "Learn a handful of synthetic sequences that train a model as well as the whole data set."
+    )
+    parser.add_argument("--version", action="version", version=f"farzi {version('farzi')}")
+    commands = parser.add_subcommands(dest="command")
+    for name, command in COMMANDS.items():
+        subparser = new_parser(f"{name} {command.usage}", command.help)
+        commands.add_subcommand(name, subparser, help=command.help)
+        command.add_options(subparser)
+    return parser
+
+
+def _add_distill_options(parser: ArgumentParser) -> None:
+    parser.epilog = "Short forms: " + ", ".join(f"{short} for {option}" for short, option in SHORT.items())
+    parser.add_argument("--config", action="config", help="a recipe; --print_config prints one to edit")
+    parser.add_argument("-o", "--run", type=str, required=True, help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    _add_recipe_options(parser)
+
+
+def _add_recipe_options(parser: ArgumentParser) -> None:
+    """What decides a summary, and so is kept with the run."""
+    parser.add_argument("data", type=str, help="a data set known by name, or a file of events")
+    add_reading_options(parser)
+    parser.add_function_arguments(distill, skip=_NOT_IN_A_RECIPE)
+
+
+def _recipe_parser() -> ArgumentParser:
+    parser = new_parser("", "")
+    _add_recipe_options(parser)
+    return parser
+
+
+def _distill(call: Call) -> None:
+    options, folder, recipe = call.options, Path(call.options.run), call.given.clone()
+    for name in ("config", "run", "resume"):
+        recipe.pop(name)
+
+    def begin() -> None:
+        with atomic_write(folder / "config.yaml") as file:
+            file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
+
+    data = read_data(options.data, options)
+    names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
+    with show_progress(_NEWS) as show:
+        watch = watch_distillation(show, options.loop, options.teachers, begin)
+        chosen = {name: options[name] for name in names}
+        summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
+    _RESULTS.print(card_table(summary))
+    compare = shlex.join(["farzi", "evaluate", str(folder)])
+    print(f"{folder / 'summary.safetensors'} is written; compare it with: {compare}")
+
+
+def _add_evaluate_options(parser: ArgumentParser) -> None:
+    parser.add_argument("summary", type=str, help="folder of a run, or a summary's file")
+    parser.add_argument("-o", "--output", type=str | None, help="result file; for a run, its result.json by default")
+    parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
+    parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
+    add_reading_options(parser)
+    add_model_option(parser)
+    parser.add_class_arguments(Study)
+
+
+def _evaluate(call: Call) -> None:
+    options, target = call.options, Path(call.options.summary)
+    try:
+        study = Study(**{field.name: options[field.name] for field in fields(Study)})
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    recorded, costs, path, output = Namespace(), Costs(), target, options.output
+    if target.is_dir():
+        recorded, costs = read_recipe(_recipe_parser(), target / "config.yaml"), read_costs(target)
+        path, output = target / "summary.safetensors", output or target / "result.json"
+    summary = load(path)
+    try:
+        data = read_data(options.data or recorded.get("data") or summary.card.data, options, recorded)
+    except InputError as error:
+        raise error if options.data else InputError(f"{error}; --data says where else the data is") from error
+    with show_progress(_NEWS) as show:
+        watch = watch_study(show)
+        rows = evaluate(
+            summary, data, model=options.model, study=study, methods=options.methods, costs=costs, watch=watch
+        )
+    _RESULTS.print(result_table(rows))
+    if output is not None:
+        configuration = {"study": asdict(study), "summary": asdict(summary.card)}
+        write_json(output, record(rows, command=shlex.join(["farzi", *call.words]), configuration=configuration))
+        print(f"{output} is written")
+
+
+def _add_train_options(parser: ArgumentParser) -> None:
+    parser.add_argument("summary", type=str, help="a summary's file")
+    parser.add_argument("-o", "--output", type=str, required=True, help="file of the trained model")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--data", type=str | None, help="chooses the step on validation; else the card's advice counts")
+    add_reading_options(parser)
+    add_model_option(parser)
+
+
+def _train(call: Call) -> None:
+    options, summary = call.options, load(call.options.summary)
+    model: SequenceModel = options.model or build_model(summary.card.model)
+    if options.data is None:
+        fitted = fit(model, summary, seed=options.seed)
+    else:
+        task, advice = NextItem(read_data(options.data, options)), summary.card.advice
+        check_fits(summary, task, model)
+        training = replace(Study().student, lr=advice.lr, batch_size=advice.batch_size)
+        fitted = fit(model, summary, training, task.score(model), seed=options.seed)
+    save_weights(options.output, model, fitted.parameters, summary.vocabulary)
+    score = "" if options.data is None else f", {HEADLINE} {fitted.score:.4f} on validation data"
+    print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{score}")
+
+
+def _add_inspect_options(parser: ArgumentParser) -> None:
+    parser.add_argument("summary", type=str, help="a summary's file")
+    parser.add_argument("--sequence", type=int, default=0, help="which sequence, from 0")
+    parser.add_argument("--top", type=int, default=5, help="events shown at each position")
+
+
+def _inspect(call: Call) -> None:
+    summary = load(call.options.summary)
+    sequences = sequence_table(summary, sequence=call.options.sequence, top=call.options.top)
+    _RESULTS.print(card_table(summary), sequences)
+
+
+def _add_data_options(parser: ArgumentParser) -> None:
+    actions = parser.add_subcommands(dest="action")
+
+    def add(action: str, argument: str, help: str) -> ArgumentParser:
+        subparser = new_parser(f"data {action} {argument}", help)
+        actions.add_subcommand(action, subparser, help=help)
+        return subparser
+
+    add("list", "", "List the data sets known by name.")
+    fetching = add("fetch", "NAME", "Fetch a data set into the cache and print where its events are.")
+    fetching.add_argument("name", type=str, help="as `farzi data list` prints it")
+    describing = add("describe", "DATA", "Count users, items and events.")
+    describing.add_argument("data", type=str, help="a data set known by name, or a file of events")
+    add_reading_options(describing)
+
+
+def _data(call: Call) -> None:
+    action, options = call.options.action, call.options[call.options.action]
+    if action == "fetch":
+        print(fetch(options.name))
+        return
+    table = Table(show_header=action == "list")
+    if action == "list":
+        for column in ("name", "what it holds", "licence"):
+            table.add_column(column)
+        for source in list_sources():
+            table.add_row(source.name, source.description, source.licence)
+    else:
+        for name, value in asdict(describe(read_data(options.data, options))).items():
+            table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else f"{value}")
+    _RESULTS.print(table)
+
+
+COMMANDS = {
+    "distill": Command("DATA -o RUN", "Learn a summary of a data set.", _add_distill_options, _distill),
+    "evaluate": Command(
+        "RUN_OR_FILE", "Compare a summary with all data and with real sequences.", _add_evaluate_options, _evaluate
+    ),
+    "train": Command("FILE -o MODEL", "Train a model from scratch on a summary.", _add_train_options, _train),
+    "inspect": Command("FILE", "Show a summary's card and a sequence.", _add_inspect_options, _inspect),
+    "data": Command("ACTION", "List, fetch and describe data sets.", _add_data_options, _data),
+}
+"""The commands by name."""

@@ -1,0 +1,170 @@
+"""How the words of a command line become values."""
+
+import difflib
+import inspect
+import re
+from argparse import ArgumentError
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+from farzi.distill import MetaMatching
+from farzi.errors import InputError
+from farzi.events import EventData, load_events
+from farzi.metagrad import StoreAll
+from farzi.models import MODELS, SequenceModel
+
+SHORT = {
+    "--minutes": "--loop.minutes",
+    "--steps": "--loop.steps",
+    "--sequences": "--size.sequences",
+    "--length": "--size.length",
+    "--targets": "--size.targets",
+}
+"""Short forms of options of ``farzi distill``."""
+
+_DATA_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
+
+# A default that is a member of a family is written down with its class, so that a sister can take its place.
+set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, StoreAll])
+
+
+def new_parser(usage: str, description: str) -> ArgumentParser:
+    """A parser that raises what is wrong, and that asks for options in full.
+
+    Args:
+        usage: what stands after the program's name.
+        description: of the command.
+
+    Returns:
+        a parser without options.
+    """
+    usage = f"farzi {usage} [OPTIONS]"
+    return ArgumentParser(usage=usage, description=description, exit_on_error=False, allow_abbrev=False)
+
+
+def parse(parser: ArgumentParser, words: Sequence[str]) -> tuple[Namespace, Namespace]:
+    """Read a command line.
+
+    Args:
+        parser: of all commands.
+        words: after the program's name.
+
+    Returns:
+        the options as they were given, and as values.
+
+    Raises:
+        InputError: they cannot be understood, or a value is outside its range.
+    """
+    try:
+        given = parser.parse_args(spell_out(words))
+        return given, parser.instantiate(given)
+    except (ArgumentError, ValueError) as error:
+        text = re.sub(r'Parser key "([^"]+)":', r"--\1:", " ".join(str(error).split()))
+        raise InputError(re.sub(r"an? <class '([^']+)'>", r"\1", text)) from error
+
+
+def spell_out(words: Sequence[str]) -> list[str]:
+    """Replace short forms and names of models, and put a recipe first, so that the command line has the last word.
+
+    Args:
+        words: as they were typed.
+
+    Returns:
+        as jsonargparse takes them.
+
+    Raises:
+        InputError: there is no model of this name.
+    """
+    recipe: list[str] = []
+    spelt: list[str] = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        before = spelt[-1] if spelt else ""
+        if before == "--config":
+            recipe += [spelt.pop(), word]
+        elif option == "--config" and equals:
+            recipe.append(word)
+        elif before == "--model":
+            spelt.append(_class_path(word))
+        elif option == "--model" and equals:
+            spelt.append(f"--model={_class_path(value)}")
+        elif words[0] == "distill" and option in SHORT:
+            spelt.append(SHORT[option] + equals + value)
+        else:
+            spelt.append(word)
+    return [*spelt[:1], *recipe, *spelt[1:]]
+
+
+def _class_path(model: str) -> str:
+    if model in MODELS:
+        return f"farzi.models.{MODELS[model].__name__}"
+    if "." not in model:
+        near = difflib.get_close_matches(model, MODELS)
+        hint = f"did you mean {near[0]}?" if near else f"farzi brings {', '.join(MODELS)}"
+        raise InputError(f"--model is {model!r}; {hint} (a model of your own is given as package.Class)")
+    return model
+
+
+def add_reading_options(parser: ArgumentParser) -> None:
+    """Add how data is read: the parameters of :func:`farzi.events.load_events`.
+
+    Args:
+        parser: gets the options.
+    """
+    parser.add_function_arguments(load_events, skip={"source"})
+
+
+def add_model_option(parser: ArgumentParser) -> None:
+    """Add the choice of a model other than that of a summary.
+
+    Args:
+        parser: gets the option.
+    """
+    names = ", ".join(MODELS)
+    parser.add_argument(
+        "--model",
+        type=SequenceModel | None,
+        help=f"{names}, or package.Class; sizes as --model.dim and so on; the summary's own by default",
+    )
+
+
+def read_data(source: str, options: Namespace, recorded: Namespace | None = None) -> EventData:
+    """Load data as options say.
+
+    Args:
+        source: a data set known by name, or a file.
+        options: as :func:`add_reading_options` made them.
+        recorded: those of a run, for what is not given.
+
+    Returns:
+        the data.
+
+    Raises:
+        InputError: the data cannot be read.
+    """
+    before = recorded or Namespace()
+    chosen = {name: before.get(name) if options[name] is None else options[name] for name in _DATA_OPTIONS}
+    return load_events(source, **chosen)
+
+
+def read_recipe(parser: ArgumentParser, path: Path) -> Namespace:
+    """Read the options that a run was made with.
+
+    Args:
+        parser: of the command that made it.
+        path: of its recipe.
+
+    Returns:
+        the options.
+
+    Raises:
+        InputError: the file is missing, or the options in it are not this version's.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing; give a folder that `farzi distill` wrote, or a summary's file")
+    try:
+        return parser.parse_path(path)
+    except (ArgumentError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); give the summary's file") from error

@@ -1,0 +1,193 @@
+"""Every command does its job on a small data set, and its output is what the next one takes."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
+
+from farzi import cli
+from farzi.cli import COMMANDS, main
+from farzi.summary import load
+from farzi.training import load_weights
+
+
+def test_help_has_a_line_for_each_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, command in COMMANDS.items():
+        assert f"{name} {command.help}" in shown
+
+
+@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["data", "fetch"], ["data", "describe"]])
+def test_every_option_of_every_command_is_explained(capsys, command):
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    if command == ["distill"]:
+        assert "--loop.minutes" in out
+        assert "--minutes for --loop.minutes" in " ".join(out.split())
+
+
+def test_version_by_the_module(tmp_path):
+    done = run_as_process(["--version"], cwd=tmp_path)
+    assert re.fullmatch(r"farzi \d+\.\d+\S*\n", done.stdout)
+    assert done.returncode == 0
+
+
+def test_a_run_leaves_summary_recipe_and_records(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {"summary.safetensors", "config.yaml", "metrics.jsonl", "run.json", "checkpoint.pt"} <= names
+    assert not [name for name in names if name.startswith(".summary") or name.startswith(".config")]
+    steps = [json.loads(line)["step"] for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2]
+    card = load(finished / "summary.safetensors").card
+    assert card.model == {"name": "sasrec", "dim": 4, "blocks": 1, "heads": 1, "max_length": 5}
+
+
+def test_the_recipe_of_a_run_gives_the_same_summary(finished, tmp_path):
+    assert main(["distill", "--config", str(finished / "config.yaml"), "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "summary.safetensors").read_bytes() == (finished / "summary.safetensors").read_bytes()
+    assert (tmp_path / "config.yaml").read_text() == (finished / "config.yaml").read_text()
+
+
+def test_a_finished_run_can_be_resumed_and_stays_the_same(films, finished, capsys):
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.name not in ("run.json", ".lock")}
+    assert main(["distill", str(films), "-o", str(finished), *QUICK, "--resume"]) == 0
+    assert "summary.safetensors is written" in capsys.readouterr().out.replace("\n", " ")
+    for name, content in before.items():
+        assert (finished / name).read_bytes() == content, name
+
+
+def printed_recipe(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        main(["distill", *words, "--print_config"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_a_printed_recipe_can_be_edited_and_passed_back(capsys, tmp_path):
+    text = printed_recipe(capsys, "--minutes", "7", "--targets=next")
+    assert "  minutes: 7.0\n" in text
+    assert "  targets: next\n" in text
+    edited = tmp_path / "recipe.yaml"
+    edited.write_text(text.replace("  window: ", "  window: 1  # was ").replace("  rank: 32", "  rank: 16"))
+    again = printed_recipe(capsys, "--config", str(edited))
+    assert "  rank: 16\n" in again
+    assert "    window: 1\n" in again
+    assert "  minutes: 7.0\n" in again
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_command_line_beats_the_recipe_wherever_it_stands(capsys, tmp_path, first):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: recipe.csv\nsize:\n  length: 7\n  rank: 7\n")
+    given = ["mine.csv", "--length", "3"]
+    config = ["--config", str(recipe)]
+    text = printed_recipe(capsys, *(config + given if first else given + config))
+    assert "data: mine.csv\n" in text
+    assert "  length: 3\n" in text
+    assert "  rank: 7\n" in text
+
+
+def test_a_study_of_a_run_is_printed_and_recorded(finished, capsys):
+    assert main(["evaluate", str(finished), *QUICK_STUDY]) == 0
+    out, err = capsys.readouterr()
+    assert "study 0%: training 1 of 12: full, model 1 of 2" in err
+    rows = json.loads((finished / "result.json").read_text())
+    assert [row["method"] for row in rows] == ["full", "random", "random_teacher", "farzi"]
+    for row in rows:
+        assert row["method"] in out
+        assert row["command"].startswith("farzi evaluate ")
+        assert {"commit", "machine", "versions", "configuration", "share_of_events", "bytes"} <= row.keys()
+        assert all(len(value["seeds"]) == 2 for value in row["metrics"].values())
+    farzi = rows[-1]
+    assert (farzi["sequences"], farzi["length"], farzi["targets"]) == (3, 5, "free")
+    assert farzi["bytes"] == (finished / "summary.safetensors").stat().st_size
+    costs = json.loads((finished / "run.json").read_text())
+    assert farzi["cost"]["distill_s"] == costs["distill_s"]
+    assert farzi["configuration"]["summary"]["origin"]["teachers"]["count"] == 1
+    assert math.isclose(farzi["min_retention"], min(farzi["retention"].values()))
+
+
+def test_a_summary_by_itself_is_compared_on_the_data_that_is_given(films, finished, tmp_path, capsys):
+    words = ["evaluate", str(finished / "summary.safetensors"), "--data", str(films), *QUICK_STUDY]
+    assert main([*words, "--methods", "farzi", "-o", str(tmp_path / "r.json")]) == 0
+    rows = json.loads((tmp_path / "r.json").read_text())
+    assert [row["method"] for row in rows] == ["full", "farzi"]
+    assert rows[1]["cost"]["distill_s"] is None
+    table = capsys.readouterr().out
+    assert "random" not in table
+
+
+def test_the_data_of_a_summary_is_found_by_its_card(films, finished, monkeypatch, capsys):
+    monkeypatch.chdir(films.parent)
+    assert main(["evaluate", str(finished / "summary.safetensors"), "--methods", "farzi", *QUICK_STUDY]) == 0
+    assert "u.data: sasrec trained from scratch on" in capsys.readouterr().out
+
+
+def test_a_model_is_trained_as_the_card_advises(finished, tmp_path, capsys):
+    path = tmp_path / "model.safetensors"
+    assert main(["train", str(finished / "summary.safetensors"), *MODEL, "-o", str(path)]) == 0
+    summary, weights = load(finished / "summary.safetensors"), load_weights(path)
+    assert f"{summary.card.advice.steps} steps" in capsys.readouterr().out
+    assert (weights.model.name, weights.model.max_length) == ("sasrec", 5)
+    assert weights.vocabulary_fingerprint == summary.vocabulary.fingerprint
+
+
+def test_a_model_is_chosen_on_validation_data(films, finished, tmp_path, capsys):
+    words = ["train", str(finished / "summary.safetensors"), "-o", str(tmp_path / "m"), "--data", str(films)]
+    assert main(words) == 0
+    assert "on validation data" in capsys.readouterr().out
+
+
+def test_inspection_shows_titles_with_probabilities(finished, capsys):
+    assert main(["inspect", str(finished / "summary.safetensors"), "--sequence", "1", "--top", "2"]) == 0
+    out = capsys.readouterr().out
+    shown = re.findall(r"(\d+\.\d) % (Film . \(1999\))", out)
+    assert len(shown) == 2 * 2 * 5, "two films for input and target at five positions"
+    assert {title for _, title in shown} <= set(ITEMS)
+    for text in ("sequence 1 of u.data", "3 x 5", "sasrec", "learning rate"):
+        assert text in out
+
+
+def test_data_sets_are_listed_and_counted(films, capsys):
+    assert main(["data", "list"]) == 0
+    assert "ml-100k" in capsys.readouterr().out
+    assert main(["data", "describe", str(films), "--min_count", "2"]) == 0
+    counts = dict(re.findall(r"(num_\w+)\W+(\d+)", capsys.readouterr().out))
+    assert counts == {"num_users": "20", "num_items": "9", "num_events": "180"}
+
+
+def test_fetching_prints_where_the_events_are(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "fetch", lambda name: Path("/cache") / name / "u.data")
+    assert main(["data", "fetch", "ml-100k"]) == 0
+    assert capsys.readouterr().out == "/cache/ml-100k/u.data\n"
+
+
+def test_an_interruption_says_how_to_go_on(films, monkeypatch, tmp_path, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "watch_distillation", interrupted)
+    assert main(["distill", str(films), "-o", str(tmp_path / "a run")]) == 130
+    err = capsys.readouterr().err
+    assert err == f"farzi: stopped; go on with: farzi distill {films} -o '{tmp_path}/a run' --resume\n"
+
+
+def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeypatch, refused):
+    guide = (Path(__file__).parents[2] / "docs" / "own-model.md").read_text(encoding="utf-8")
+    (tmp_path / "mine_of_the_guide.py").write_text(re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S)[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ["--model", "mine_of_the_guide.Averages", "--model.dim", "4", "--model.max_length", "5"]
+    assert main(["distill", str(films), "-o", str(tmp_path / "run"), *QUICK[len(MODEL) :], *own]) == 0
+    summary = tmp_path / "run" / "summary.safetensors"
+    assert load(summary).card.model == {"name": "averages", "dim": 4, "max_length": 5}
+    assert "'averages' is not one that farzi brings" in refused("evaluate", tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run"), *own, "--methods", "farzi", *QUICK_STUDY]) == 0
+    assert main(["train", str(summary), *own, "-o", str(tmp_path / "model")]) == 0
