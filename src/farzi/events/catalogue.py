@@ -1,0 +1,188 @@
+"""The data sets that farzi knows by name: where each comes from, how it is prepared, and what must come out."""
+
+import difflib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pooch
+
+from farzi.errors import InputError
+from farzi.events.data import EventData
+from farzi.events.interactions import Preparation
+from farzi.events.origins import Download, Origin, OriginError, PackagedFile, unpack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A published data set.
+
+    Args:
+        name: what it is called here.
+        description: what it holds, in a line.
+        licence: the terms of its publisher.
+        how_to_get: where the publisher offers it.
+        preparation: which users and items the protocol keeps.
+        num_users: how many users must be left.
+        num_items: how many items must be left.
+        num_events: how many events must be left.
+        columns: the columns of user, item and time where they are not those of the format.
+        origins: where it is fetched from, the first one first; none where only the user can get it.
+    """
+
+    name: str
+    description: str
+    licence: str
+    how_to_get: str
+    preparation: Preparation
+    num_users: int
+    num_items: int
+    num_events: int
+    columns: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+    origins: tuple[Origin, ...] = ()
+
+    def check(self, data: EventData, path: Path) -> None:
+        """Compare what was read from ``path`` and prepared with the published counts.
+
+        Raises:
+            InputError: they differ.
+        """
+        found = data.num_sequences, data.vocab_size, data.num_events
+        expected = self.num_users, self.num_items, self.num_events
+        if found != expected:
+            raise InputError(
+                f"{path} is not the published {self.name}: prepared, it has {_counts(*found)}, not "
+                f"{_counts(*expected)}; get the file again (delete it first if it was fetched)"
+            )
+
+
+def _counts(num_users: int, num_items: int, num_events: int) -> str:
+    return f"{num_users:,} users, {num_items:,} items and {num_events:,} events"
+
+
+_SOURCES = (
+    Source(
+        name="ml-100k",
+        description="MovieLens 100K: ratings of films by visitors of movielens.org, 1997 to 1998",
+        licence=(
+            "GroupLens: for research, with acknowledgement; no redistribution and no commercial use without permission"
+        ),
+        how_to_get="https://grouplens.org/datasets/movielens/100k/ (u.data, and u.item beside it for the titles)",
+        preparation=Preparation(min_count=5),
+        num_users=943,
+        num_items=1349,
+        num_events=99287,
+        origins=(
+            Download(
+                url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+                known_hash="md5:0e33842e24a9c977be4e0107933c0723",
+                members={"ml-100k/u.data": "u.data", "ml-100k/u.item": "u.item", "ml-100k/README": "README"},
+            ),
+            PackagedFile(
+                requirement="recbole==1.2.1",
+                known_hash="sha256:9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+                members={
+                    "recbole/dataset_example/ml-100k/ml-100k.inter": "ml-100k.inter",
+                    "recbole/dataset_example/ml-100k/ml-100k.item": "ml-100k.item",
+                },
+            ),
+        ),
+    ),
+    Source(
+        name="amazon-magazine",
+        description="Amazon reviews 2018, magazine subscriptions: ratings only, no titles",
+        licence="none stated by its publishers (Ni, Li and McAuley, EMNLP 2019): offered for research, with citation",
+        how_to_get=(
+            "https://nijianmo.github.io/amazon/ (ratings only, Magazine_Subscriptions.csv: item, user, rating, time)"
+        ),
+        preparation=Preparation(min_count=3, filter_items=False),
+        num_users=3092,
+        num_items=1305,
+        num_events=12689,
+        columns={"user": 1, "item": 0, "time": 3},
+    ),
+)
+
+SOURCES: Mapping[str, Source] = {source.name: source for source in _SOURCES}
+"""The sources by name."""
+
+
+def list_sources() -> tuple[Source, ...]:
+    """Return every source that farzi knows by name."""
+    return _SOURCES
+
+
+def find_source(name: str) -> Source:
+    """Return the source of this name.
+
+    Raises:
+        InputError: there is none; the message names the nearest, or all.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    near = difflib.get_close_matches(name, SOURCES, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SOURCES)}"
+    raise InputError(f"the catalogue has no data set {name!r}; {hint} (to read a file, check its path)")
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched files: the environment's ``FARZI_CACHE``, or farzi's in the user's cache folder."""
+    return Path(os.environ.get("FARZI_CACHE") or pooch.os_cache("farzi"))
+
+
+def fetch(name: str) -> Path:
+    """Get a source's files, if they are not in the cache already, and return the path of its events.
+
+    Each origin is tried once; the files are kept whole or not at all.
+
+    Args:
+        name: a name in the catalogue.
+
+    Raises:
+        InputError: there is no such source, no origin has it, or the cache cannot be written; the message says what
+            was tried and what to do.
+    """
+    source = find_source(name)
+    folder = cache_folder() / name
+    failures = list[str]()
+    for origin in source.origins:
+        if (events := folder / _events_file(origin)).exists():
+            return events
+    for origin in source.origins:
+        try:
+            return _fetch_from(origin, folder)
+        except OriginError as error:
+            failures.append(f"{origin.label}: {error}")
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error}; set FARZI_CACHE to a folder that can") from error
+    tried = f"could not be fetched ({'; '.join(failures)})" if failures else "cannot be fetched automatically"
+    raise InputError(
+        f"{name} {tried}; get it from {source.how_to_get} and give the file with --path (in Python, path=)"
+    )
+
+
+def _events_file(origin: Origin) -> str:
+    return next(iter(origin.members.values()))
+
+
+def _fetch_from(origin: Origin, folder: Path) -> Path:
+    events = folder / _events_file(origin)
+    with tempfile.TemporaryDirectory() as downloads:
+        archive = origin.download(Path(downloads))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            unpack(archive, origin.members, staging)
+            staging.chmod(0o755)
+            if not events.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what is left where only the events were deleted
+            staging.replace(folder)
+        except OSError:
+            if not events.exists():  # where they do exist, another process was faster
+                raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return events

