@@ -1,0 +1,19 @@
+"""Causal sequence models, their layers and the output head."""
+
+from farzi.models.base import Parameters, SequenceModel
+from farzi.models.head import softmax_cross_entropy
+from farzi.models.loss import Batch, hidden_states, sequence_loss
+from farzi.models.registry import MODELS, build_model
+from farzi.models.sasrec import SASRec
+
+__all__ = [
+    "MODELS",
+    "Batch",
+    "Parameters",
+    "SASRec",
+    "SequenceModel",
+    "build_model",
+    "hidden_states",
+    "sequence_loss",
+    "softmax_cross_entropy",
+]

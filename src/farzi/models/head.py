@@ -1,0 +1,203 @@
+"""The output head: softmax cross-entropy over the whole vocabulary in closed form, a chunk of rows at a time.
+
+For a vocabulary of ordinary size nearly all time of a small sequence model goes into arrays of shape
+``(positions, vocab)``. Here value, gradient and tangent of the loss come out of one pass over chunks of rows that stay
+in cache, and no such array outlives its chunk (docs/method.md, section 5).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.autograd.function import once_differentiable
+
+CHUNK_ROWS = 256
+
+
+def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of ``softmax(hidden @ weight.T)`` against hard or soft targets.
+
+    Twice differentiable, in reverse and in forward mode.
+
+    Args:
+        hidden: hidden states, ``(positions, dim)``.
+        weight: output vectors, ``(vocab, dim)``; for tied models the embedding.
+        target: event ids ``(positions,)``, or distributions ``(positions, vocab)`` whose rows sum to one.
+
+    Returns:
+        a scalar: nats per position.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+    """
+    soft = target.ndim == 2
+    if hidden.ndim != 2 or hidden.shape[1] != weight.shape[1] or target.shape[0] != hidden.shape[0]:
+        raise ValueError(
+            f"hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)} and target {tuple(target.shape)} differ"
+        )
+    if soft and target.shape[1] != weight.shape[0]:
+        raise ValueError(f"target has {target.shape[1]} columns, the vocabulary {weight.shape[0]} events")
+    if _has_tangent(hidden) or _has_tangent(weight):
+        return _with_tangent(hidden, weight, target)
+    value, *grads = _Gradient.apply(hidden, weight, target)  # pyright: ignore[reportGeneralTypeIssues]
+    return _Known.apply(value, hidden, weight, target, *grads)  # pyright: ignore[reportReturnType]
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # pyright: ignore[reportPrivateUsage]
+
+
+def _with_tangent(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+    """The loss with its directional derivative as tangent; the tangent can be differentiated once more in reverse."""
+    (h, h_dot), (w, w_dot) = forward_ad.unpack_dual(hidden), forward_ad.unpack_dual(weight)
+    h_dot = torch.zeros_like(h) if h_dot is None else h_dot
+    w_dot = torch.zeros_like(w) if w_dot is None else w_dot
+    with torch.no_grad():
+        first, second = _passes(h, w, target, (h_dot, w_dot), target.requires_grad)
+    assert second is not None
+    grads = second.hidden, second.weight, second.target, first.hidden, first.weight
+    slope = _Known.apply(second.value, h, w, target, h_dot, w_dot, *grads)
+    value: Tensor = _Value.apply(first.value, h, w, target)  # pyright: ignore[reportAssignmentType]
+    return forward_ad.make_dual(value, slope)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Loss and gradients, or their tangents, as the chunks fill them."""
+
+    value: Tensor
+    hidden: Tensor
+    weight: Tensor
+    target: Tensor | None
+
+    def __iter__(self):
+        return iter((self.value, self.hidden, self.weight, self.target))
+
+
+def _passes(
+    h: Tensor, w: Tensor, y: Tensor, direction: tuple[Tensor, Tensor] | None, need_target: bool
+) -> tuple[_Sums, _Sums | None]:
+    """Loss and gradient, and with a direction ``(h_dot, w_dot)`` their tangents, chunk by chunk.
+
+    With residual ``R = softmax(Z) - y``: ``dH = R W``, ``dW = R^T H``, ``dy = -Z``. Along the direction,
+    ``Z' = H' W^T + H W'^T``, ``R' = P (Z' - rowsum(P Z'))``, ``dH' = R' W + R W'``, ``dW' = R'^T H + R^T H'``.
+    Pairs of products with a common factor are one product of twice the width.
+    """
+    rows, dim = h.shape
+    need_target = need_target and y.ndim == 2
+    first = _Sums(
+        h.new_zeros(()), torch.empty_like(h), torch.zeros_like(w), torch.empty_like(y) if need_target else None
+    )
+    second = None
+    h_two, w_two, w_swapped = h, w, w
+    if direction is not None:
+        second = _Sums(*(None if t is None else torch.zeros_like(t) for t in first))  # pyright: ignore[reportArgumentType]
+        h_two, w_two = torch.cat([h, direction[0]], 1), torch.cat([w, direction[1]], 1)
+        w_swapped = torch.cat([direction[1], w], 1)
+    both = torch.zeros_like(w_two)
+    for start in range(0, rows, CHUNK_ROWS):
+        part = slice(start, min(start + CHUNK_ROWS, rows))
+        logits = h[part] @ w.T
+        if first.target is not None and second is None:
+            first.target[part] = -logits
+        residual, loss = _residual(logits, y[part])
+        first.value += loss
+        wide = residual @ w_two
+        first.hidden[part] = wide[:, :dim]
+        both.addmm_(residual.T, h_two[part])
+        if second is not None:
+            slope = h_two[part] @ w_swapped.T
+            second.value += torch.vdot(residual.view(-1), slope.view(-1))
+            if second.target is not None:
+                second.target[part] = -slope
+            p = _add_target(residual, y[part])
+            slope *= p
+            slope.addcmul_(p, slope.sum(1, keepdim=True), value=-1)
+            second.hidden[part] = wide[:, dim:].addmm(slope, w)
+            second.weight.addmm_(slope.T, h[part])
+    first.weight = both[:, :dim]
+    if second is not None:
+        second.weight += both[:, dim:]
+    for sums in (first, second):
+        for tensor in sums or ():
+            if tensor is not None:
+                tensor /= rows
+    return first, second
+
+
+def _residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """``softmax(logits) - y``, in the memory of ``logits``, and the summed loss."""
+    picked = torch.vdot(logits.view(-1), y.reshape(-1)) if y.ndim == 2 else logits.gather(1, y[:, None]).sum()
+    peak = logits.amax(1, keepdim=True)
+    p = logits.sub_(peak).exp_()
+    total = p.sum(1, keepdim=True)
+    loss = (total.log() + peak).sum() - picked
+    p.mul_(1 / total)
+    return (p.sub_(y), loss) if y.ndim == 2 else (p.scatter_add_(1, y[:, None], -torch.ones_like(peak)), loss)
+
+
+def _add_target(residual: Tensor, y: Tensor) -> Tensor:
+    """The probabilities again, in the memory of the residual."""
+    return residual.add_(y) if y.ndim == 2 else residual.scatter_add_(1, y[:, None], torch.ones_like(residual[:, :1]))
+
+
+class _Known(torch.autograd.Function):
+    """A scalar whose gradient is known already: the value, then the inputs, then a gradient for each input."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, *tensors: Tensor | None) -> Tensor:
+        ctx.save_for_backward(*tensors[len(tensors) // 2 :])
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        grads = [None if g is None else g * scale for g in ctx.saved_tensors]
+        return (None, *grads, *(None for _ in grads))
+
+
+class _Value(torch.autograd.Function):
+    """The loss beside its tangent, whose gradient is seldom asked for: only where a function of the loss bends."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden, weight, target)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        hidden, weight, target = ctx.saved_tensors
+        first, _ = _passes(hidden, weight, target, None, ctx.needs_input_grad[3])
+        return None, *(None if g is None else g * scale for g in (first.hidden, first.weight, first.target))
+
+
+class _Gradient(torch.autograd.Function):
+    """Loss and gradient as one function whose own derivative is the Hessian's product with the cotangents."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.save_for_backward(hidden, weight, target)
+        ctx.set_materialize_grads(False)
+        first, _ = _passes(hidden, weight, target, None, ctx.needs_input_grad[2])
+        ctx.mark_non_differentiable(first.value)
+        return tuple(first)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *scales: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        _, h_dot, w_dot, y_dot = scales
+        if h_dot is None and w_dot is None and y_dot is None:  # the engine passes here on every plain gradient
+            return None, None, None
+        hidden, weight, target = ctx.saved_tensors
+        direction = (
+            torch.zeros_like(hidden) if h_dot is None else h_dot,
+            torch.zeros_like(weight) if w_dot is None else w_dot,
+        )
+        _, second = _passes(hidden, weight, target, direction, ctx.needs_input_grad[2])
+        assert second is not None
+        if y_dot is not None:
+            second.hidden.addmm_(y_dot, weight, alpha=-1 / len(hidden))
+            second.weight.addmm_(y_dot.T, hidden, alpha=-1 / len(hidden))
+        return second.hidden, second.weight, second.target

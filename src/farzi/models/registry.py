@@ -1,0 +1,35 @@
+"""The models by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from farzi.errors import InputError
+from farzi.models.base import SequenceModel
+from farzi.models.sasrec import SASRec
+
+MODELS: Mapping[str, type[SequenceModel]] = {model.name: model for model in (SASRec,)}
+"""Every model that farzi brings, by its name on the command line and in files."""
+
+
+def build_model(description: Mapping[str, Any]) -> SequenceModel:
+    """Make the model that a file describes.
+
+    Args:
+        description: ``name``, and the model's sizes.
+
+    Returns:
+        the model.
+
+    Raises:
+        InputError: farzi brings no such model, or it does not have these sizes.
+    """
+    sizes = dict(description)
+    name = sizes.pop("name", None)
+    if name not in MODELS:
+        raise InputError(
+            f"the model {name!r} is not one that farzi brings ({', '.join(MODELS)}); say which model to use instead"
+        )
+    try:
+        return MODELS[name](**sizes)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{sizes} are no sizes of the model {name!r}: {error}") from error

@@ -1,0 +1,125 @@
+"""SASRec: self-attention over a sequence of events."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu
+
+from farzi.models.base import Parameters
+from farzi.models.layers import dropout, layer_norm, masked_softmax
+
+
+@dataclass(frozen=True, kw_only=True)
+class SASRec:
+    """A causal self-attention model with tied output, after SASRec (Kang and McAuley, 2018, arXiv 1808.09781).
+
+    Blocks are pre-normalised, which needs no warm-up of the learning rate.
+
+    Args:
+        dim: width of embeddings and hidden states.
+        blocks: number of attention blocks.
+        heads: attention heads a block; divides ``dim``.
+        max_length: most positions that the model can read.
+
+    Raises:
+        ValueError: a size is not positive, or ``heads`` does not divide ``dim``.
+    """
+
+    dim: int = 32
+    blocks: int = 1
+    heads: int = 1
+    max_length: int = 50
+
+    name = "sasrec"
+
+    def __post_init__(self) -> None:
+        for field in ("dim", "blocks", "heads", "max_length"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)}; it must be at least 1")
+        if self.dim % self.heads:
+            raise ValueError(f"heads is {self.heads}; it must divide dim = {self.dim}")
+
+    def init(self, vocab_size: int, seed: int) -> Parameters:
+        """Draw fresh parameters.
+
+        Args:
+            vocab_size: number of events ``V``.
+            seed: of the random draw.
+
+        Returns:
+            named float32 tensors; ``embedding`` is ``(vocab, dim)``.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        d = self.dim
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator) * 0.02
+
+        def dense(rows: int, columns: int) -> Tensor:
+            return torch.randn(rows, columns, generator=generator) / math.sqrt(columns)
+
+        parameters = {"embedding": normal(vocab_size, d), "position": normal(self.max_length, d)}
+        for block in range(self.blocks):
+            parameters |= {
+                f"{block}.attention.norm": torch.ones(d),
+                f"{block}.attention.qkv": dense(3 * d, d),
+                f"{block}.attention.out": dense(d, d) / math.sqrt(2 * self.blocks),
+                f"{block}.mlp.norm": torch.ones(d),
+                f"{block}.mlp.up": dense(4 * d, d),
+                f"{block}.mlp.up_bias": torch.zeros(4 * d),
+                f"{block}.mlp.down": dense(d, 4 * d) / math.sqrt(2 * self.blocks),
+            }
+        return parameters | {"norm": torch.ones(d), "norm_bias": torch.zeros(d)}
+
+    def hidden(
+        self, parameters: Parameters, embeddings: Tensor, padding: Tensor | None = None, rate: float = 0.0
+    ) -> Tensor:
+        """Read a batch of sequences.
+
+        Positions count from the right: the last event always has the last position vector.
+
+        Args:
+            parameters: from :meth:`init`.
+            embeddings: expected event embeddings, ``(batch, length, dim)``.
+            padding: true where a position is padding, ``(batch, length)``; sequences are padded on the left.
+            rate: of dropout, the probability of dropping an entry, with torch's global random state; 0 turns it off.
+
+        Returns:
+            hidden states, ``(batch, length, dim)``; the state at position t depends on events up to t.
+
+        Raises:
+            ValueError: the sequences are longer than ``max_length``.
+        """
+        length = embeddings.shape[1]
+        if length > self.max_length:
+            raise ValueError(f"sequences of {length} positions do not fit max_length = {self.max_length}")
+        x = embeddings * math.sqrt(self.dim) + parameters["position"][self.max_length - length :]
+        x = dropout(x, rate)
+        masked = _mask(length, padding, x.device)
+        for block in range(self.blocks):
+            x = x + self._attention(parameters, f"{block}.attention", x, masked, rate)
+            x = x + self._mlp(parameters, f"{block}.mlp", x, rate)
+        return layer_norm(x, parameters["norm"], parameters["norm_bias"])
+
+    def _attention(self, parameters: Parameters, at: str, x: Tensor, masked: Tensor, rate: float) -> Tensor:
+        batch, length, dim = x.shape
+        qkv = layer_norm(x, parameters[f"{at}.norm"]) @ parameters[f"{at}.qkv"].T
+        q, k, v = qkv.view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        # Written out: the fused kernels have neither a second derivative nor a forward mode.
+        scores = q @ k.transpose(-1, -2) / math.sqrt(dim // self.heads)
+        weights = dropout(masked_softmax(scores, masked), rate)
+        mixed = (weights @ v).transpose(1, 2).reshape(batch, length, dim)
+        return dropout(mixed @ parameters[f"{at}.out"].T, rate)
+
+    def _mlp(self, parameters: Parameters, at: str, x: Tensor, rate: float) -> Tensor:
+        inner = layer_norm(x, parameters[f"{at}.norm"]) @ parameters[f"{at}.up"].T
+        inner = gelu(inner + parameters[f"{at}.up_bias"])
+        return dropout(inner @ parameters[f"{at}.down"].T, rate)
+
+
+def _mask(length: int, padding: Tensor | None, device: torch.device) -> Tensor:
+    """True where a position may not look: ``(batch or 1, 1, length, length)``."""
+    future = torch.ones(1, 1, length, length, dtype=torch.bool, device=device).triu(1)
+    return future if padding is None else future | padding[:, None, None, :]
