@@ -1,0 +1,20 @@
+"""Farzi Data itself: factors, initialisation and the file format."""
+
+from farzi.summary.artefact import FORMAT_VERSION, Advice, Card, Summary, load, round_to_stored
+from farzi.summary.factors import Factors
+from farzi.summary.initialise import SHARPNESS, Teacher, expectations, factorise, from_real
+
+__all__ = [
+    "FORMAT_VERSION",
+    "SHARPNESS",
+    "Advice",
+    "Card",
+    "Factors",
+    "Summary",
+    "Teacher",
+    "expectations",
+    "factorise",
+    "from_real",
+    "load",
+    "round_to_stored",
+]
