@@ -1,0 +1,28 @@
+"""Fit models on real data and on summaries; teachers' trajectories."""
+
+from farzi.training.fit import Fitted, Score, Training, TrainingSet, advised, check_length, fit
+from farzi.training.sets import RealSequences, TensorSequences, as_training_set, draw_schedule
+from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore, describe_model
+from farzi.training.weights import Weights, load_weights, save_weights
+
+__all__ = [
+    "FULL_DATA",
+    "Fitted",
+    "RealSequences",
+    "Score",
+    "Teachers",
+    "TensorSequences",
+    "Training",
+    "TrainingSet",
+    "Trajectory",
+    "TrajectoryStore",
+    "Weights",
+    "advised",
+    "as_training_set",
+    "check_length",
+    "describe_model",
+    "draw_schedule",
+    "fit",
+    "load_weights",
+    "save_weights",
+]

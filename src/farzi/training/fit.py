@@ -1,0 +1,184 @@
+"""Fit a model from scratch, on real sequences or on a summary alike."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from farzi.errors import InputError
+from farzi.models import Batch, Parameters, SequenceModel, sequence_loss
+from farzi.summary import Summary
+from farzi.training.sets import as_training_set
+
+logger = logging.getLogger(__name__)
+
+Score = Callable[[Parameters], float]
+"""Judges parameters on validation data; higher is better."""
+
+
+class TrainingSet(Protocol):
+    """Anything that a model can be fitted to."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of events in the vocabulary."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its batches are."""
+        ...
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield shuffled batches for ever."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model is fitted.
+
+    Args:
+        lr: learning rate of Adam.
+        steps: most steps taken.
+        batch_size: sequences a step.
+        dropout: rate of dropout.
+        weight_decay: decoupled weight decay (AdamW).
+        evaluate_every: steps between two looks at the validation score.
+        patience: looks without improvement after which training ends.
+
+    Raises:
+        ValueError: a value is outside its range.
+    """
+
+    lr: float = 1e-3
+    steps: int = 2000
+    batch_size: int = 32
+    dropout: float = 0.0
+    weight_decay: float = 0.0
+    evaluate_every: int = 50
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "evaluate_every", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.lr <= 0:
+            raise ValueError(f"lr is {self.lr}; it must be positive")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}; it must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A trained model.
+
+    Args:
+        parameters: at the step with the best validation score, or at the last one if nothing was scored.
+        steps: that step.
+        score: that score; not a number if nothing was scored.
+        curve: (step, score) at every look.
+        seconds: time taken.
+    """
+
+    parameters: Parameters
+    steps: int
+    score: float
+    curve: tuple[tuple[int, float], ...]
+    seconds: float
+
+
+def check_length(summary: Summary, model: SequenceModel) -> None:
+    """Refuse a summary that a model cannot read.
+
+    Args:
+        summary: a summary.
+        model: to be trained on it.
+
+    Raises:
+        InputError: the summary has more positions than the model reads.
+    """
+    if summary.factors.length > model.max_length:
+        raise InputError(
+            f"the summary has {summary.factors.length} positions, but the model reads {model.max_length}; "
+            f"give the model a max_length of at least {summary.factors.length}"
+        )
+
+
+def advised(summary: Summary) -> Training:
+    """How a summary's card says to train on it.
+
+    Args:
+        summary: a summary.
+
+    Returns:
+        its learning rate, batch size and number of steps.
+    """
+    advice = summary.card.advice
+    return Training(lr=advice.lr, batch_size=advice.batch_size, steps=advice.steps)
+
+
+def fit(
+    model: SequenceModel,
+    data: TrainingSet | Summary,
+    training: Training | None = None,
+    score: Score | None = None,
+    *,
+    seed: int = 0,
+    observe: Callable[[int, Parameters], None] | None = None,
+) -> Fitted:
+    """Train from fresh parameters with Adam and keep the step that scores best on validation.
+
+    Args:
+        model: what to train.
+        data: what to train on.
+        training: how; None takes what the summary's card advises, and the defaults for other data.
+        score: judges parameters; higher is better. None takes all steps and keeps the last.
+        seed: of the initial parameters, the order of the data and dropout.
+        observe: called at every look with the step and the parameters, before they are scored.
+
+    Returns:
+        the trained model.
+
+    Raises:
+        InputError: a summary has more positions than the model reads.
+    """
+    began = time.monotonic()
+    if isinstance(data, Summary):
+        check_length(data, model)
+        data, training = as_training_set(data.factors), training or advised(data)
+    training = training or Training()
+    device = data.device
+    parameters = {k: v.to(device).requires_grad_() for k, v in model.init(data.vocab_size, seed).items()}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
+    batches = data.batches(training.batch_size, torch.Generator().manual_seed(seed))
+    curve: list[tuple[int, float]] = []
+    best: tuple[float, int, Parameters] | None = None
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for step in range(1, training.steps + 1):
+            loss = sequence_loss(model, parameters, next(batches), training.dropout)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step < training.steps and (score is None or step % training.evaluate_every):
+                continue
+            now = {name: part.detach() for name, part in parameters.items()}
+            if observe is not None:
+                observe(step, now)
+            curve.append((step, math.nan if score is None else score(now)))
+            logger.debug("step %d: loss %.4f, validation %.4f", step, loss.item(), curve[-1][1])
+            if best is None or curve[-1][1] > best[0]:
+                best = curve[-1][1], step, {name: part.clone() for name, part in now.items()}
+            elif step - best[1] >= training.patience * training.evaluate_every:
+                break
+    assert best is not None
+    return Fitted(
+        parameters=best[2], steps=best[1], score=best[0], curve=tuple(curve), seconds=time.monotonic() - began
+    )

@@ -1,0 +1,133 @@
+"""What models are fitted to: windows of real sequences, and sequences held as tensors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from farzi.errors import InputError
+from farzi.events import EventData, gather, windows
+from farzi.models import Batch
+from farzi.summary import Factors
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealSequences:
+    """All windows of real sequences, cut anew at random in every epoch.
+
+    Args:
+        data: the training sequences.
+        length: positions in a window.
+        device: where batches are made.
+
+    Raises:
+        InputError: no sequence has two events, so there is nothing to predict.
+    """
+
+    data: EventData
+    length: int
+    device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        if np.diff(self.data.offsets).max(initial=0) < 2:
+            raise InputError(
+                f"no training sequence of {self.data.name} has two events, so there is nothing to learn from; "
+                "give data with longer sequences"
+            )
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of events in the vocabulary."""
+        return self.data.vocab_size
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield shuffled batches for ever; in each epoch every event but a user's first is a target once.
+
+        Args:
+            batch_size: windows a batch.
+            generator: source of randomness.
+
+        Yields:
+            hard batches, ``(batch, length)``.
+        """
+        while True:
+            shift = int(torch.randint(self.length, (), generator=generator))
+            starts, ends = windows(self.data.offsets, self.length, shift)
+            for part in torch.randperm(len(starts), generator=generator).split(batch_size):
+                rows = gather(self.data.events, starts[part.numpy()], ends[part.numpy()], self.length + 1)
+                tokens = torch.from_numpy(rows).to(self.device)
+                yield Batch(tokens[:, :-1], tokens[:, 1:].masked_fill(tokens[:, :-1] < 0, -1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSequences:
+    """A few sequences held whole: those of a summary, or hard ones.
+
+    Args:
+        inputs: ``(sequences, length)`` ids or ``(sequences, length, vocab)`` distributions.
+        targets: likewise.
+        vocab_size: number of events in the vocabulary.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    vocab_size: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.inputs.device
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield batches for ever, in the order of :func:`draw_schedule`.
+
+        Args:
+            batch_size: sequences a batch.
+            generator: source of randomness.
+
+        Yields:
+            batches of ``batch_size`` sequences, or all of them where there are fewer.
+        """
+        count = len(self.inputs)
+        size = min(batch_size, count)
+        while True:
+            for indices in draw_schedule(count, size, max(count // size, 1), generator):
+                indices = indices.to(self.device)
+                yield Batch(self.inputs[indices], self.targets[indices])
+
+
+def as_training_set(factors: Factors) -> TensorSequences:
+    """Decode factors into something that a model can be fitted to.
+
+    Args:
+        factors: of a summary.
+
+    Returns:
+        soft sequences, ``(sequences, length, vocab)``.
+    """
+    batch = factors.decode()
+    return TensorSequences(inputs=batch.inputs, targets=batch.targets, vocab_size=factors.vocab_size)
+
+
+def draw_schedule(count: int, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Draw which sequences each training step sees: shuffled passes, without the incomplete batch at a pass's end.
+
+    Args:
+        count: number of sequences.
+        batch_size: sequences a step, at most ``count``.
+        steps: number of steps.
+        generator: source of randomness.
+
+    Returns:
+        indices, ``(steps, batch_size)``.
+    """
+    per_pass = count // batch_size
+    passes = [
+        torch.randperm(count, generator=generator)[: per_pass * batch_size]
+        for _ in range(max(-(-steps // per_pass), 1))
+    ]
+    return torch.cat(passes).view(-1, batch_size)[:steps]

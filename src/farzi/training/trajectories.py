@@ -1,0 +1,159 @@
+"""Models trained on the full data, with snapshots along the way; trained once and kept."""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from farzi.events import cache_folder
+from farzi.files import atomic_write
+from farzi.models import Parameters, SequenceModel
+from farzi.training.fit import Fitted, Score, Training, fit
+from farzi.training.sets import RealSequences
+
+logger = logging.getLogger(__name__)
+
+KEY_VERSION = 1
+"""Enters every key; raised when trained models of before must not be reused."""
+
+
+FULL_DATA = Training(lr=3e-3, steps=4000, batch_size=64, dropout=0.2, evaluate_every=33, patience=12)
+"""How models are fitted to full data unless said otherwise: chosen on validation of ml-100k (docs/log.md)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teachers:
+    """Models trained on the full data, whose expectations a summary starts from.
+
+    Args:
+        count: how many; 0 starts from real events alone.
+        training: how each is trained.
+
+    Raises:
+        ValueError: the count is negative.
+    """
+
+    count: int = 4
+    training: Training = FULL_DATA
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ValueError(f"count is {self.count}; it must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """One model trained on the full data.
+
+    Args:
+        parameters: at the best step.
+        snapshots: parameters on the way there, evenly spaced, the best excluded.
+        fitted: step, score, curve and time of the training; the time is that of the first training if it was reused.
+    """
+
+    parameters: Parameters
+    snapshots: tuple[Parameters, ...]
+    fitted: Fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrajectoryStore:
+    """Trains on full data, unless the same training is in the folder already.
+
+    Args:
+        folder: where trained models are kept; farzi's in the user's cache folder by default.
+        num_snapshots: snapshots kept of each.
+    """
+
+    folder: Path = field(default_factory=lambda: cache_folder() / "teachers")
+    num_snapshots: int = 8
+
+    def train(
+        self, model: SequenceModel, data: RealSequences, training: Training, score: Score, *, judge: str, seed: int
+    ) -> Trajectory:
+        """Train a model, or read the same training from the folder.
+
+        Args:
+            model: what to train.
+            data: the training sequences.
+            training: how.
+            score: judges parameters on validation data.
+            judge: says what ``score`` measures and on what; part of the key.
+            seed: of the training.
+
+        Returns:
+            the trained model.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        decided_by = {
+            "version": KEY_VERSION,
+            "model": describe_model(model),
+            "data": data.data.fingerprint,
+            "length": data.length,
+            "device": data.device.type,
+            "training": asdict(training),
+            "judge": judge,
+            "seed": seed,
+            "snapshots": self.num_snapshots,
+        }
+        key = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:24]
+        path = self.folder / f"{key}.safetensors"
+        if path.is_file():
+            try:
+                return _read(path)
+            except (SafetensorError, OSError, KeyError, ValueError):
+                logger.warning("%s is damaged and is made again", path)
+        kept: list[Parameters] = []
+
+        def observe(_: int, parameters: Parameters) -> None:
+            kept.append({name: part.clone() for name, part in parameters.items()})
+
+        fitted = fit(model, data, training, score, seed=seed, observe=observe)
+        looks = max(fitted.steps // training.evaluate_every - 1, 0)
+        chosen = torch.linspace(0, looks - 1, min(self.num_snapshots, looks)).round().int().tolist()
+        trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
+        _write(path, trajectory, decided_by)
+        return trajectory
+
+
+def describe_model(model: SequenceModel) -> dict[str, Any]:
+    """A model's name and sizes, as cards and keys hold them.
+
+    Args:
+        model: a dataclass with a name.
+
+    Returns:
+        its fields and ``name``.
+    """
+    return {"name": model.name, **asdict(model)}  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> None:
+    fitted = trajectory.fitted
+    parts = {"best": trajectory.parameters} | {f"{i}": part for i, part in enumerate(trajectory.snapshots)}
+    tensors = {f"{at}/{name}": part.contiguous().cpu() for at, group in parts.items() for name, part in group.items()}
+    record = {"steps": fitted.steps, "score": fitted.score, "curve": fitted.curve, "seconds": fitted.seconds}
+    metadata = {"record": json.dumps(record), "decided_by": json.dumps(decided_by)}
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata=metadata))
+
+
+def _read(path: Path) -> Trajectory:
+    groups: dict[str, Parameters] = {}
+    with safe_open(path, framework="pt") as file:
+        record = json.loads(file.metadata()["record"])
+        for full_name in file.keys():  # noqa: SIM118
+            at, name = full_name.split("/", 1)
+            groups.setdefault(at, {})[name] = file.get_tensor(full_name)
+    best = groups.pop("best")
+    record["curve"] = tuple((step, score) for step, score in record["curve"])
+    snapshots = tuple(groups[at] for at in sorted(groups, key=int))
+    return Trajectory(parameters=best, snapshots=snapshots, fitted=Fitted(parameters=best, **record))

@@ -1,0 +1,150 @@
+"""Fitting: the best step is kept, not the last; the seed decides everything; patience ends it."""
+
+import math
+
+import pytest
+import torch
+
+from farzi.errors import InputError
+from farzi.events import Vocabulary
+from farzi.models import Batch, Parameters, SASRec, sequence_loss
+from farzi.summary import Advice, Card, Factors, Summary
+from farzi.training import TensorSequences, Training, as_training_set, fit
+
+MODEL = SASRec(dim=8, blocks=1, max_length=6)
+VOCAB = 5
+CYCLE = (torch.arange(4)[:, None] + torch.arange(7)) % VOCAB
+DATA = TensorSequences(inputs=CYCLE[:, :-1], targets=CYCLE[:, 1:], vocab_size=VOCAB)
+
+
+class Looks:
+    """Scores read off a list, and a copy of the parameters at every look."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores, self.seen = scores, list[tuple[int, Parameters]]()
+
+    def observe(self, step: int, parameters: Parameters) -> None:
+        self.seen.append((step, {name: part.clone() for name, part in parameters.items()}))
+
+    def score(self, parameters: Parameters) -> float:
+        assert not any(part.requires_grad for part in parameters.values())
+        return self.scores[len(self.seen) - 1]
+
+
+def run(looks: Looks, seed: int = 0, **settings):
+    settings = {"lr": 0.01, "batch_size": 2, "evaluate_every": 3, "steps": 18, "patience": 99, **settings}
+    return fit(MODEL, DATA, Training(**settings), looks.score, seed=seed, observe=looks.observe)
+
+
+def same(one: Parameters, other: Parameters) -> bool:
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_best_step_is_kept_not_the_last():
+    looks = Looks(0.1, 0.3, 0.9, 0.4, 0.5, 0.2)
+    fitted = run(looks)
+    assert (fitted.steps, fitted.score) == (9, 0.9)
+    assert fitted.curve == ((3, 0.1), (6, 0.3), (9, 0.9), (12, 0.4), (15, 0.5), (18, 0.2))
+    assert same(fitted.parameters, looks.seen[2][1])
+    assert not same(fitted.parameters, looks.seen[-1][1])
+    assert not any(part.requires_grad for part in fitted.parameters.values())
+
+
+def test_of_equal_scores_the_first_is_kept():
+    assert run(Looks(0.5, 0.5, 0.5, 0.5, 0.5, 0.5)).steps == 3
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 9), (2, 12), (3, 18)])
+def test_patience_ends_training(patience, last):
+    looks = Looks(0.1, 0.5, 0.2, 0.3, 0.6, 0.1)
+    fitted = run(looks, patience=patience)
+    assert fitted.curve[-1][0] == last
+    assert fitted.steps == (15 if patience == 3 else 6)
+
+
+def test_the_last_step_is_looked_at():
+    fitted = run(Looks(0.1, 0.2, 0.3), steps=8)
+    assert [step for step, _ in fitted.curve] == [3, 6, 8]
+    assert fitted.steps == 8
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_seed_decides_everything(dropout):
+    results = []
+    for seed, surroundings in [(4, 0), (4, 1), (5, 0)]:
+        torch.manual_seed(surroundings)
+        before = torch.get_rng_state()
+        results.append(run(Looks(1, 2, 3, 4, 5, 6), seed=seed, dropout=dropout).parameters)
+        assert torch.equal(torch.get_rng_state(), before), "the caller's random state is left alone"
+    assert same(results[0], results[1])
+    assert not same(results[0], results[2])
+
+
+def test_one_step_is_adam_on_one_scheduled_batch():
+    looks = Looks(1.0)
+    fitted = run(looks, steps=1, evaluate_every=1, seed=7)
+    parameters = {name: part.requires_grad_() for name, part in MODEL.init(VOCAB, 7).items()}
+    batch = next(DATA.batches(2, torch.Generator().manual_seed(7)))
+    optimizer = torch.optim.Adam(parameters.values(), lr=0.01)
+    sequence_loss(MODEL, parameters, batch).backward()
+    optimizer.step()
+    for name, part in parameters.items():
+        torch.testing.assert_close(fitted.parameters[name], part.detach())
+
+
+def test_weight_decay_and_dropout_reach_the_training():
+    plain = run(Looks(*range(6))).parameters
+    assert not same(plain, run(Looks(*range(6)), weight_decay=0.1).parameters)
+    assert not same(plain, run(Looks(*range(6)), dropout=0.1).parameters)
+
+
+def test_learns_a_cycle_from_hard_and_soft_sequences():
+    """Without learning the loss stays at log 5 = 1.61."""
+    soft = torch.nn.functional.one_hot(CYCLE, VOCAB).float()
+    whole = Batch(CYCLE[:, :-1], CYCLE[:, 1:])
+    for data in (DATA, TensorSequences(inputs=soft[:, :-1], targets=soft[:, 1:], vocab_size=VOCAB)):
+        training = Training(lr=0.02, steps=100, batch_size=4, evaluate_every=25)
+        fitted = fit(MODEL, data, training, lambda p: -sequence_loss(MODEL, p, whole).item())
+        assert fitted.score > -0.1
+        assert fitted.curve[0][1] < fitted.curve[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lr", 0.0),
+        ("steps", 0),
+        ("batch_size", 0),
+        ("evaluate_every", 0),
+        ("patience", 0),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+        ("weight_decay", -1.0),
+    ],
+)
+def test_values_out_of_range_are_named(field, value):
+    with pytest.raises(ValueError, match=f"{field} is {value}"):
+        Training(**{field: value})
+
+
+def test_without_a_score_all_steps_are_taken_and_the_last_is_kept():
+    training = Training(lr=0.01, batch_size=2, steps=7, evaluate_every=3, patience=1)
+    fitted = fit(MODEL, DATA, training, seed=2)
+    assert (fitted.steps, len(fitted.curve)) == (7, 1)
+    assert math.isnan(fitted.score)
+    assert same(fitted.parameters, run(Looks(*range(9)), seed=2, steps=7).parameters)
+
+
+def test_a_summary_says_how_to_train_on_it():
+    advice = Advice(lr=0.02, batch_size=3, steps=5)
+    factors = Factors(latents=torch.randn(4, 6, 3), decoder=torch.randn(3, VOCAB), targets=torch.randn(4, 6, 3))
+    vocabulary = Vocabulary(tuple("abcde"))
+    card = Card(data="cycle", data_fingerprint="", num_events=28, model={"name": "sasrec"}, advice=advice)
+    summary = Summary(factors=factors, vocabulary=vocabulary, card=card)
+    fitted = fit(MODEL, summary, seed=1)
+    assert fitted.steps == 5
+    expected = fit(MODEL, as_training_set(factors), Training(lr=0.02, batch_size=3, steps=5), seed=1)
+    assert same(fitted.parameters, expected.parameters)
+    with pytest.raises(InputError, match="6 positions, but the model reads 5"):
+        fit(SASRec(dim=8, max_length=5), summary)
