@@ -1,0 +1,53 @@
+"""Compare a summary in one call."""
+
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+from farzi.evaluation.study import Costs, Method, Row, Study
+from farzi.evaluation.task import NextItem
+from farzi.events import EventData
+from farzi.models import SequenceModel, build_model
+from farzi.summary import Summary
+from farzi.training import TrajectoryStore
+
+
+def evaluate(
+    summary: Summary,
+    data: EventData,
+    *,
+    model: SequenceModel | None = None,
+    study: Study = Study(),
+    methods: Sequence[Method] = get_args(Method),
+    costs: Costs = Costs(),
+    store: TrajectoryStore | None = None,
+    watch: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
+) -> list[Row]:
+    """Compare models trained on a summary with models trained on everything, and on as many real sequences.
+
+    Args:
+        summary: what is judged.
+        data: real sequences, those that it was distilled from; the last event of each is looked at here, and here only.
+        model: trained in every row; None takes the one that the summary was distilled with.
+        study: how many models, and how they are trained.
+        methods: the rows wanted; ``full`` is always made.
+        costs: of the summary, where known.
+        store: where models trained on all data are kept; the user's cache folder by default.
+        watch: told, before each training, how many are done, how many there are, and which one is next.
+
+    Returns:
+        a row for each method.
+
+    Raises:
+        InputError: the data cannot be split, the summary is of another vocabulary or longer than the model reads, or
+            farzi does not bring the model that it was distilled with.
+    """
+    return study.run(
+        summary,
+        NextItem(data),
+        build_model(summary.card.model) if model is None else model,
+        store or TrajectoryStore(),
+        methods=methods,
+        costs=costs,
+        size_in_bytes=len(summary.to_bytes()),
+        watch=watch,
+    )

@@ -1,0 +1,303 @@
+"""The study of docs/protocol.md: full data, random real sequences, the same with teachers' targets, and the summary."""
+
+import itertools
+import logging
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from farzi.errors import InputError
+from farzi.evaluation.task import NextItem
+from farzi.models import SequenceModel
+from farzi.summary import Summary, Teacher, from_real
+from farzi.training import (
+    FULL_DATA,
+    Fitted,
+    Teachers,
+    TensorSequences,
+    Training,
+    TrainingSet,
+    TrajectoryStore,
+    as_training_set,
+    check_length,
+    fit,
+)
+
+logger = logging.getLogger(__name__)
+
+Method = Literal["full", "random", "random_teacher", "farzi"]
+"""What a model is trained on: all data, random real sequences, the same with teachers' targets, or the summary."""
+
+STUDENT = Training(steps=1200, evaluate_every=40, patience=12)
+"""How students are trained on a few sequences: the same budget in every method; learning rate and batch size differ."""
+
+STUDENT_LRS = (3e-3, 1e-2)
+"""Learning rates among which each baseline chooses on validation; a summary brings its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What it took to make a summary, where that is known; seconds and megabytes.
+
+    Args:
+        teacher_s: training of all teachers.
+        distill_s: the outer loop, with its start.
+        peak_mb: most memory in use.
+    """
+
+    teacher_s: float | None = None
+    distill_s: float | None = None
+    peak_mb: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a result table, in the form of docs/protocol.md's record.
+
+    Args:
+        dataset: its name.
+        method: ``full``, ``random``, ``random_teacher`` or ``farzi``.
+        teacher: the model that the summary was distilled with, or empty.
+        student: the model that was trained.
+        sequences: number of training sequences.
+        length: their positions; for full data the model's window.
+        targets: ``hard``, ``free`` or ``next``.
+        share_of_events: positions by the number of training events.
+        bytes: of the training sequences in their smallest form.
+        metrics: ``mean``, ``std`` and ``seeds`` (values) by metric, on test data.
+        retention: mean by the full data's mean, by metric.
+        min_retention: the lowest of them.
+        training: settings of the students, and the steps they chose.
+        cost: seconds, megabytes, and after how many trainings the summary has paid for itself.
+    """
+
+    dataset: str
+    method: Method
+    teacher: str
+    student: str
+    sequences: int
+    length: int
+    targets: str
+    share_of_events: float
+    bytes: int
+    metrics: dict[str, dict[str, Any]]
+    retention: dict[str, float] = field(default_factory=dict[str, float])
+    min_retention: float = 0.0
+    training: dict[str, Any] = field(default_factory=dict[str, Any])
+    cost: dict[str, float | None] = field(default_factory=dict[str, float | None])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """How a summary is compared; every student starts from scratch with the same budget.
+
+    Args:
+        seeds: students, and references, of each method.
+        reference: training on the full data.
+        teachers: whose expectations label the random sequences; None takes those that the summary was made with.
+        student: training of every student; the learning rate is chosen on validation, or the summary's own, and so is
+            the batch size.
+
+    Raises:
+        ValueError: there are no seeds.
+    """
+
+    seeds: int = 3
+    reference: Training = FULL_DATA
+    teachers: Teachers | None = None
+    student: Training = STUDENT
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds is {self.seeds}; it must be at least 1")
+
+    def run(
+        self,
+        summary: Summary,
+        task: NextItem,
+        model: SequenceModel,
+        store: TrajectoryStore,
+        *,
+        methods: Sequence[Method] = ("full", "random", "random_teacher", "farzi"),
+        costs: Costs | None = None,
+        size_in_bytes: int,
+        watch: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
+    ) -> list[Row]:
+        """Train all students and compare them on test data, looked at once.
+
+        Args:
+            summary: what is judged.
+            task: its data.
+            model: the student.
+            store: of models trained on full data.
+            methods: the rows wanted beside ``full``, which is always made.
+            costs: of the summary, where known.
+            size_in_bytes: of the summary's file.
+            watch: told, before each training, how many are done, how many there are, and which one is next.
+
+        Returns:
+            a row for each method.
+
+        Raises:
+            InputError: the summary is of another vocabulary than the data, or longer than the model reads.
+        """
+        check_fits(summary, task, model)
+        wanted: list[Method] = [method for method in methods if method != "full"]
+        searches = len(STUDENT_LRS) * len([method for method in wanted if method != "farzi"])
+        total, done = self.seeds * (1 + len(wanted)) + searches, itertools.count()
+
+        def tell(what: str) -> None:
+            watch(next(done), total, what)
+
+        comparison = _Comparison(self, summary, task, model, store, size_in_bytes, tell)
+        full = comparison.full()
+        rows = [comparison.students(method) for method in wanted]
+        return [_compare(row, full, costs or Costs()) for row in [full, *rows]]
+
+
+def check_fits(summary: Summary, task: NextItem, model: SequenceModel) -> None:
+    """Refuse a summary that the data or the model cannot take.
+
+    Args:
+        summary: a summary.
+        task: real data.
+        model: the student.
+
+    Raises:
+        InputError: it is of another vocabulary than the data, or longer than the model reads.
+    """
+    if summary.vocabulary.fingerprint != task.data.vocabulary.fingerprint:
+        raise InputError(
+            f"the summary was made from {summary.card.data} with {len(summary.vocabulary)} events, which are not the "
+            f"{task.data.vocab_size} events of {task.data.name}; give the data set that it was distilled from"
+        )
+    check_length(summary, model)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """One study at work."""
+
+    study: Study
+    summary: Summary
+    task: NextItem
+    model: SequenceModel
+    store: TrajectoryStore
+    size_in_bytes: int
+    watch: Callable[[str], None]
+
+    def full(self) -> Row:
+        """Models trained on all data."""
+        train = self.task.splits.train
+        trained = [self._reference(seed) for seed in range(self.study.seeds)]
+        event_bytes = 2 if train.vocab_size <= 2**16 else 4
+        row = self._row("full", trained, self.study.reference)
+        return replace(
+            row,
+            sequences=train.num_sequences,
+            length=self.model.max_length,
+            share_of_events=1.0,
+            targets="hard",
+            bytes=event_bytes * train.num_events,
+        )
+
+    def students(self, method: Method) -> Row:
+        """Models trained on a few sequences."""
+        settings = self._settings(method)
+        trained: list[Fitted] = []
+        for seed in range(self.study.seeds):
+            self.watch(f"{method}, student {seed + 1} of {self.study.seeds}")
+            trained.append(self._fit(self._sequences(method, seed), settings, seed))
+        return self._row(method, trained, settings)
+
+    def _reference(self, seed: int) -> Fitted:
+        self.watch(f"full, model {seed + 1} of {self.study.seeds}")
+        return self.task.train(self.model, self.study.reference, self.store, seed).fitted
+
+    def _settings(self, method: Method) -> Training:
+        advice = self.summary.card.advice
+        settings = replace(self.study.student, batch_size=advice.batch_size, lr=advice.lr)
+        if method == "farzi":
+            return settings
+        sequences = self._sequences(method, 0)
+
+        def judge(candidate: Training) -> float:
+            self.watch(f"{method}, learning rate {candidate.lr:g}")
+            return self._fit(sequences, candidate, self.study.seeds).score
+
+        return max((replace(settings, lr=lr) for lr in STUDENT_LRS), key=judge)
+
+    def _fit(self, sequences: TrainingSet, settings: Training, seed: int) -> Fitted:
+        return fit(self.model, sequences, settings, self.task.score(self.model), seed=seed)
+
+    def _sequences(self, method: Method, seed: int) -> TensorSequences:
+        factors = self.summary.factors
+        if method == "farzi":
+            return as_training_set(factors)
+        drawn = self.task.draw(factors.num_sequences, factors.length, seed)
+        if method == "random":
+            return TensorSequences(inputs=drawn[:, :-1], targets=drawn[:, 1:], vocab_size=factors.vocab_size)
+        rank = factors.decoder.shape[0]
+        labelled = from_real(drawn, factors.vocab_size, self._teachers(), kind=factors.kind, rank=rank, seed=seed)
+        return as_training_set(labelled)
+
+    def _teachers(self) -> list[Teacher]:
+        settings = self.study.teachers or _teachers_of(self.summary)
+        trained = (self.task.train(self.model, settings.training, self.store, seed) for seed in range(settings.count))
+        return [(self.model, trajectory.parameters) for trajectory in trained]
+
+    def _row(self, method: Method, trained: Iterable[Fitted], settings: Training) -> Row:
+        factors, trained = self.summary.factors, list(trained)
+        values = [self.task.metrics(self.model, one.parameters, "test") for one in trained]
+        share = factors.num_sequences * factors.length / self.task.splits.train.num_events
+        stored = factors.num_sequences * (factors.length + 1)
+        return Row(
+            dataset=self.task.data.name,
+            method=method,
+            teacher=self.summary.card.model["name"] if method in ("farzi", "random_teacher") else "",
+            student=self.model.name,
+            sequences=factors.num_sequences,
+            length=factors.length,
+            targets="hard" if method == "random" else factors.kind,
+            share_of_events=share,
+            bytes=stored * (2 if factors.vocab_size <= 2**16 else 4) if method == "random" else self.size_in_bytes,
+            metrics={name: _spread([value[name] for value in values]) for name in values[0]},
+            training={**asdict(settings), "chosen_steps": [one.steps for one in trained]},
+            cost={"fit_s": statistics.mean(one.seconds for one in trained)},
+        )
+
+
+def _teachers_of(summary: Summary) -> Teachers:
+    """The teachers that a summary was made with, as far as its card tells."""
+    told = summary.card.origin.get("teachers")
+    return Teachers(count=told["count"], training=Training(**told["training"])) if told else Teachers()
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had in use, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    return {"mean": statistics.mean(values), "std": statistics.pstdev(values), "seeds": values}
+
+
+def _compare(row: Row, full: Row, costs: Costs) -> Row:
+    """Fill in what needs the full data's row: retention and break-even."""
+    retention = {
+        name: value["mean"] / full.metrics[name]["mean"] if full.metrics[name]["mean"] else 0.0
+        for name, value in row.metrics.items()
+    }
+    fit_s, fit_full_s = row.cost["fit_s"], full.cost["fit_s"]
+    assert fit_s is not None
+    assert fit_full_s is not None
+    cost: dict[str, float | None] = {"fit_full_s": fit_full_s, "fit_s": fit_s}
+    if row.method == "farzi":
+        cost |= {"teacher_s": costs.teacher_s, "distill_s": costs.distill_s, "peak_mb": costs.peak_mb}
+        if costs.teacher_s is not None and costs.distill_s is not None and fit_full_s > fit_s:
+            cost["break_even"] = (costs.teacher_s + costs.distill_s) / (fit_full_s - fit_s)
+    return replace(row, retention=retention, min_retention=min(retention.values()), cost=cost)
