@@ -1,0 +1,146 @@
+"""The outer loop's state, and a run folder that keeps it."""
+
+import io
+import math
+import os
+import pickle
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from farzi.errors import InputError
+from farzi.files import atomic_write
+from farzi.summary import Factors
+
+_NUMBERS = (
+    "step", "seconds", "skipped", "skipped_in_row", "mean_norm", "loss", "score", "best_score", "best_step",
+    "best_log_lr", "best_fit_steps",
+)  # fmt: skip
+
+
+class OuterState:
+    """Everything the outer loop carries from step to step, beside its optimiser.
+
+    Args:
+        start: factors to begin with; not changed.
+        lr: inner learning rate to begin with.
+    """
+
+    def __init__(self, start: Factors, lr: float) -> None:
+        self.tensors = {name: part.detach().clone() for name, part in start.tensors().items()}
+        self.average = {name: part.clone() for name, part in self.tensors.items()}
+        self.best = {name: part.clone() for name, part in self.tensors.items()}
+        self.log_lr = torch.tensor(math.log(lr))
+        self.carry: dict[str, torch.Tensor] = {}
+        self.step = self.best_step = self.best_fit_steps = self.skipped = self.skipped_in_row = 0
+        self.seconds = self.mean_norm = self.loss = 0.0
+        self.score = self.best_score = -math.inf
+        self.best_log_lr = math.log(lr)
+
+    @property
+    def lr(self) -> float:
+        """The inner learning rate."""
+        return math.exp(float(self.log_lr))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers, ready to be written."""
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        groups = {"tensors": self.tensors, "average": self.average, "best": self.best, "carry": self.carry}
+        return {**numbers, **groups, "log_lr": self.log_lr}
+
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave; tensors are filled in place, as an optimiser holds on to them."""
+        for name in _NUMBERS:
+            setattr(self, name, content[name])
+        for group in ("tensors", "average", "best"):
+            for name, part in getattr(self, group).items():
+                part.copy_(content[group][name])
+        self.log_lr.copy_(content["log_lr"])
+        self.carry = content["carry"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """Where the outer loop's state is kept.
+
+    Args:
+        path: of the file; None keeps nothing.
+        resume: whether to go on from the file, if it is there.
+    """
+
+    path: Path | None = None
+    resume: bool = False
+
+    def keep(self, state: OuterState, optimizer: torch.optim.Optimizer) -> None:
+        """Write the state, whole or not at all.
+
+        Args:
+            state: of the outer loop.
+            optimizer: of the outer loop.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        if self.path is None:
+            return
+        content = io.BytesIO()
+        torch.save({"state": state.state_dict(), "optimizer": optimizer.state_dict()}, content)
+        with atomic_write(self.path) as file:
+            file.write(content.getvalue())
+
+    def restore(self, state: OuterState, optimizer: torch.optim.Optimizer) -> bool:
+        """Go on from the file, if that is wanted and it is there.
+
+        Args:
+            state: filled in.
+            optimizer: filled in.
+
+        Returns:
+            whether there was something to go on from.
+
+        Raises:
+            InputError: the file is damaged or belongs to factors of another shape.
+        """
+        if self.path is None or not self.resume or not self.path.is_file():
+            return False
+        try:
+            content = torch.load(self.path, weights_only=True)
+            state.load_state_dict(content["state"])
+            optimizer.load_state_dict(content["optimizer"])
+        except (OSError, KeyError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise InputError(f"{self.path} cannot be resumed from ({error}); start again in a new folder") from error
+        return True
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None]:
+    """Hold a run folder for one process; the lock ends with the process, however that ends.
+
+    Args:
+        folder: made where it is missing.
+
+    Yields:
+        nothing.
+
+    Raises:
+        InputError: another process holds it, or it cannot be written.
+    """
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used as a run folder: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{folder} is in use by another run; wait for it or choose another folder") from None
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

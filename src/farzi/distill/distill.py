@@ -1,0 +1,272 @@
+"""From real data to a summary: teachers, start, outer loop."""
+
+import itertools
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from farzi.distill.checkpoint import Checkpoints, locked
+from farzi.distill.loop import OuterLoop, Progress, Verdict, run_loop
+from farzi.distill.meta_matching import MetaMatching
+from farzi.distill.metrics import MetricsFile
+from farzi.distill.objective import Objective, Problem
+from farzi.distill.watch import TeacherProgress, Watch
+from farzi.errors import InputError
+from farzi.evaluation import STUDENT, NextItem, peak_mb
+from farzi.events import EventData
+from farzi.files import write_json
+from farzi.models import SASRec, SequenceModel
+from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
+from farzi.training import Teachers, Trajectory, TrajectoryStore, as_training_set, describe_model, fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a summary is.
+
+    Args:
+        sequences: number of synthetic sequences.
+        length: positions of each that have a target.
+        rank: of the factors.
+        targets: ``free`` (targets of their own) or ``next`` (the next position, the paper's form).
+
+    Raises:
+        ValueError: a number is not positive, or the kind of targets is unknown.
+    """
+
+    sequences: int = 50
+    length: int = 50
+    rank: int = 32
+    targets: str = "free"
+
+    def __post_init__(self) -> None:
+        for name in ("sequences", "length", "rank"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.targets not in ("free", "next"):
+            raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
+
+
+JUDGE_SEED = 1_000_000
+"""First seed of the students that judge, far from those of any study."""
+
+_BUDGET = ("steps", "minutes", "checkpoint_every")
+"""Fields of the outer loop that may change when a run is resumed."""
+
+
+def distill(
+    data: EventData,
+    *,
+    model: SequenceModel = SASRec(),
+    size: Size = Size(),
+    objective: Objective = MetaMatching(),
+    loop: OuterLoop = OuterLoop(),
+    teachers: Teachers = Teachers(),
+    judges: int = 2,
+    seed: int = 0,
+    run: str | Path | None = None,
+    resume: bool = False,
+    store: TrajectoryStore | None = None,
+    watch: Watch = Watch(),
+) -> Summary:
+    """Learn a summary of a data set (Farzi Data; Sachdeva et al., 2023, arXiv 2310.09983).
+
+    Teachers are trained on the full data, random real sequences are labelled with their expectations and factorised,
+    and the outer loop improves the factors. Test events are never looked at.
+
+    Args:
+        data: real sequences; the last two events of each are held out.
+        model: the teachers and the students.
+        size: of the summary.
+        objective: what the outer loop follows.
+        loop: how it does so.
+        teachers: models trained on the full data.
+        judges: students trained for each judgement on validation data.
+        seed: of everything that is drawn; teachers have seeds from 0 on.
+        run: folder for summary, checkpoint and record; None keeps nothing on disk.
+        resume: go on from the folder's checkpoint.
+        store: where trained teachers are kept; the user's cache folder by default.
+        watch: told how far it is.
+
+    Returns:
+        the summary that did best on validation data.
+
+    Raises:
+        InputError: the data cannot be split, the model cannot read the length, the folder is in use, holds a finished
+            or another run, or cannot be written, or the gradients are not finite.
+    """
+    if size.length > model.max_length:
+        raise InputError(
+            f"length is {size.length}, but the model's max_length is {model.max_length}; raise one or lower the other"
+        )
+    work = _Work(
+        NextItem(data),
+        model,
+        size,
+        objective,
+        loop,
+        teachers,
+        judges,
+        seed,
+        store or TrajectoryStore(),
+        watch,
+    )
+    work.check_data()
+    if run is None:
+        watch.begin()
+        return work.summarise(Checkpoints())[0]
+    folder = Path(run)
+    with locked(folder):
+        _claim(folder, work.settings(), resume)
+        watch.begin()
+        metrics = MetricsFile(folder / "metrics.jsonl")
+
+        def progress(now: Progress) -> None:
+            metrics.add(now)
+            watch.progress(now)
+
+        work = replace(work, watch=replace(watch, progress=progress))
+        summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
+        summary.save(folder / "summary.safetensors")
+        write_json(folder / "run.json", record)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One distillation at work."""
+
+    task: NextItem
+    model: SequenceModel
+    size: Size
+    objective: Objective
+    loop: OuterLoop
+    teachers: Teachers
+    judges: int
+    seed: int
+    store: TrajectoryStore
+    watch: Watch
+
+    def check_data(self) -> None:
+        """Refuse data that nothing can be learned from before anything is written."""
+        self.task.real(self.model)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the summary but for the number of outer steps, as JSON holds it."""
+        loop = {name: value for name, value in asdict(self.loop).items() if name not in _BUDGET}
+        settings = {
+            "data": {"name": self.task.data.name, "fingerprint": self.task.data.fingerprint},
+            "model": describe_model(self.model),
+            "size": asdict(self.size),
+            "objective": _describe(self.objective),
+            "loop": loop,
+            "teachers": asdict(self.teachers),
+            "judges": self.judges,
+            "seed": self.seed,
+        }
+        return json.loads(json.dumps(settings, allow_nan=False))
+
+    def summarise(self, checkpoints: Checkpoints) -> tuple[Summary, dict[str, Any]]:
+        """The summary, and a record of what it took."""
+        trained = self._train_teachers()
+        began = time.monotonic()
+        data, train = self.task.data, self.task.splits.train
+        start = self._start(trained)
+        snapshots = tuple(snapshot for trajectory in trained for snapshot in trajectory.snapshots)
+        problem = Problem(self.model, self.task.real(self.model), self._teachers(trained), snapshots)
+        before_loop = time.monotonic() - began
+        factors, lr, steps, progress = run_loop(
+            self.loop,
+            self.objective,
+            problem,
+            start,
+            self._judge,
+            seed=self.seed,
+            checkpoints=checkpoints,
+            watch=self.watch.progress,
+        )
+        card = Card(
+            data=data.name,
+            data_fingerprint=data.fingerprint,
+            num_events=train.num_events,
+            model=describe_model(self.model),
+            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps),
+            origin={**self.settings(), "outer_steps": progress.best_step},
+        )
+        record = {
+            "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),
+            "distill_s": before_loop + progress.seconds,
+            "peak_mb": peak_mb(),
+            "progress": asdict(progress),
+        }
+        return Summary(factors=factors, vocabulary=data.vocabulary, card=card), record
+
+    def _train_teachers(self) -> list[Trajectory]:
+        return [self._train_teacher(seed) for seed in range(self.teachers.count)]
+
+    def _train_teacher(self, seed: int) -> Trajectory:
+        training, count = self.teachers.training, self.teachers.count
+        steps = itertools.count(training.evaluate_every, training.evaluate_every)
+
+        def watch(score: float) -> None:
+            step = min(next(steps), training.steps)
+            self.watch.teacher(TeacherProgress(number=seed + 1, count=count, step=step, score=score))
+
+        return self.task.train(self.model, training, self.store, seed, watch)
+
+    def _start(self, trained: list[Trajectory]) -> Factors:
+        drawn = self.task.draw(self.size.sequences, self.size.length, self.seed)
+        return from_real(
+            drawn,
+            self.task.data.vocab_size,
+            self._teachers(trained),
+            kind=self.size.targets,
+            rank=self.size.rank,
+            seed=self.seed,
+        )
+
+    def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
+        return tuple((self.model, trajectory.parameters) for trajectory in trained)
+
+    def _batch_size(self) -> int:
+        return min(self.objective.batch_size, self.size.sequences)
+
+    def _judge(self, factors: Factors, lr: float) -> Verdict:
+        """Train students on the factors; their seeds are not those of any study."""
+        settings = replace(STUDENT, lr=lr, batch_size=self._batch_size())
+        sequences, score = as_training_set(factors), self.task.score(self.model)
+        students = [
+            fit(self.model, sequences, settings, score, seed=JUDGE_SEED + number) for number in range(self.judges)
+        ]
+        steps = int(statistics.median(student.steps for student in students))
+        return Verdict(score=statistics.mean(student.score for student in students), steps=steps)
+
+
+def _describe(value: Any) -> Any:
+    """A design choice as JSON can hold it: its class and its fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"class": type(value).__name__} | {f.name: _describe(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def _claim(folder: Path, settings: dict[str, Any], resume: bool) -> None:
+    """Write down what a run folder is for, or see that it is for the same."""
+    path = folder / "settings.json"
+    if not path.exists():
+        write_json(path, settings)
+        return
+    if not resume:
+        raise InputError(f"{folder} holds a run already; go on with --resume or choose another folder")
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}); start again in a new folder") from error
+    different = sorted(name for name in settings.keys() | found.keys() if settings.get(name) != found.get(name))
+    if different:
+        raise InputError(
+            f"{folder} holds a run with another {' and '.join(different)}; resume with the settings it was begun with, "
+            f"which are in {path}, or choose another folder"
+        )

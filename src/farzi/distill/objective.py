@@ -1,0 +1,62 @@
+"""What an objective is: a gradient for the outer loop to follow."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+
+from farzi.metagrad import Tensors
+from farzi.models import Parameters, SequenceModel
+from farzi.summary import Factors, Teacher
+from farzi.training import RealSequences
+
+
+class Problem(NamedTuple):
+    """What a summary is learned for.
+
+    Args:
+        model: trained on the summary.
+        real: the full training data.
+        teachers: models trained on the full data; may be none.
+        snapshots: parameters along their trajectories, starts of inner runs beside fresh ones; may be none.
+    """
+
+    model: SequenceModel
+    real: RealSequences
+    teachers: tuple[Teacher, ...] = ()
+    snapshots: tuple[Parameters, ...] = ()
+
+
+class OuterGradient(NamedTuple):
+    """What an objective gives for one outer step.
+
+    Args:
+        value: of the objective.
+        factors: gradient by the factors' tensors.
+        log_lr: derivative by the logarithm of the inner learning rate.
+        carry: what the objective wants to be handed at the next outer step; it is kept in checkpoints.
+    """
+
+    value: float
+    factors: Tensors
+    log_lr: float
+    carry: Tensors
+
+
+class Objective(Protocol):
+    """A measure of a summary's worth with its gradient."""
+
+    @property
+    def lr(self) -> float:
+        """Inner learning rate to begin with."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Synthetic sequences an inner step."""
+        ...
+
+    def gradient(
+        self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator
+    ) -> OuterGradient:
+        """Estimate value and gradient once; all chance comes from the generator, ``carry`` is empty at first."""
+        ...

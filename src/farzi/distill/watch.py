@@ -1,0 +1,38 @@
+"""What is told to whoever watches a distillation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from farzi.distill.loop import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherProgress:
+    """A look at a teacher in training.
+
+    Args:
+        number: of the teacher, from 1 on.
+        count: number of teachers.
+        step: training steps that it has taken.
+        score: its validation score now.
+    """
+
+    number: int
+    count: int
+    step: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Told how far a distillation is; every part may be left as it is.
+
+    Args:
+        begin: called once the data is found fit and the run folder is held.
+        teacher: called at each look at a teacher in training; teachers out of the store are not trained.
+        progress: called after each outer step.
+    """
+
+    begin: Callable[[], None] = lambda: None
+    teacher: Callable[[TeacherProgress], None] = lambda _: None
+    progress: Callable[[Progress], None] = lambda _: None

@@ -1,0 +1,82 @@
+"""Synthetic sequences made readable."""
+
+from collections.abc import Mapping
+
+import torch
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from farzi.errors import InputError
+from farzi.events import Vocabulary
+from farzi.summary import Summary
+
+
+def sequence_table(summary: Summary, *, sequence: int = 0, top: int = 5) -> Table:
+    """The likeliest events at each position of a synthetic sequence.
+
+    Args:
+        summary: holds the sequence.
+        sequence: its number, from 0.
+        top: events at each position, at least 1.
+
+    Returns:
+        for each position, titles with their probability in percent: of the input and of the target.
+
+    Raises:
+        InputError: there is no such sequence, or ``top`` is not positive.
+    """
+    factors = summary.factors
+    if not 0 <= sequence < factors.num_sequences:
+        raise InputError(f"--sequence is {sequence}; the summary has sequences 0 to {factors.num_sequences - 1}")
+    if top < 1:
+        raise InputError(f"--top is {top}; it must be at least 1")
+    batch = factors.decode(torch.tensor([sequence]))
+    table = Table(title=f"sequence {sequence} of {summary.card.data}", title_justify="left", show_lines=top > 1)
+    for column in ("", "input", "target"):
+        table.add_column(column, justify="left" if column else "right", ratio=1 if column else None)
+    for position, (given, expected) in enumerate(zip(batch.inputs[0], batch.targets[0], strict=True)):
+        table.add_row(str(position), *(_likeliest(part, summary.vocabulary, top) for part in (given, expected)))
+    return table
+
+
+def card_table(summary: Summary) -> Table:
+    """What a summary's card says: sizes, origin, advice.
+
+    Args:
+        summary: any.
+
+    Returns:
+        names and values.
+    """
+    factors, card = summary.factors, summary.card
+    share = factors.num_sequences * factors.length / card.num_events
+    advice = card.advice
+    lines = {
+        "sequences x positions": f"{factors.num_sequences} x {factors.length}",
+        "share of the events": f"{share:.1%} of {card.num_events:,}",
+        "targets": factors.kind,
+        "rank": str(factors.decoder.shape[0]),
+        "vocabulary": f"{factors.vocab_size:,} events",
+        "data": card.data,
+        "model": _in_words(card.model),
+        "advice": f"Adam, learning rate {advice.lr:.3g}, {advice.batch_size} sequences a step, {advice.steps} steps",
+    }
+    table = Table(show_header=False)
+    for name, value in lines.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _likeliest(distribution: Tensor, vocabulary: Vocabulary, top: int) -> Text:
+    found = distribution.topk(min(top, len(distribution)))
+    lines = [
+        f"{100 * probability:5.1f} % {vocabulary.title(event)}"
+        for probability, event in zip(found.values.tolist(), found.indices.tolist(), strict=True)
+    ]
+    return Text("\n".join(lines))
+
+
+def _in_words(model: Mapping[str, object]) -> str:
+    sizes = ", ".join(f"{name} {value}" for name, value in model.items() if name != "name")
+    return f"{model['name']}: {sizes}" if sizes else str(model["name"])

@@ -1,0 +1,343 @@
+"""The outer loop on data small enough for seconds: what is learned, kept, resumed and refused."""
+
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from farzi.distill import (
+    Checkpoints,
+    MetaMatching,
+    OuterGradient,
+    OuterLoop,
+    OuterState,
+    Problem,
+    Size,
+    Verdict,
+    distill,
+    run_loop,
+)
+from farzi.distill.loop import MOST_BAD_STEPS
+from farzi.errors import InputError
+from farzi.evaluation import NextItem
+from farzi.events import EventData, Vocabulary
+from farzi.models import SASRec, hidden_states, sequence_loss
+from farzi.summary import Factors, expectations, load
+from farzi.training import Teachers, Training, TrajectoryStore
+
+VOCAB, LENGTH = 12, 6
+SMALL = {
+    "model": SASRec(dim=8, max_length=LENGTH),
+    "size": Size(sequences=4, length=LENGTH, rank=6),
+    "objective": MetaMatching(window=3, steps=6, runs=2, batch_size=2, real_batch_size=16),
+    "loop": OuterLoop(steps=4, evaluate_every=2, checkpoint_every=1),
+    "teachers": Teachers(count=2, training=Training(lr=1e-2, steps=30, batch_size=8, evaluate_every=10)),
+    "judges": 1,
+}
+
+
+def cyclic_data(num_users: int = 30, length: int = 16) -> EventData:
+    """Users who walk through the vocabulary in steps of one: the next event is certain."""
+    starts = np.random.default_rng(0).integers(VOCAB, size=num_users)
+    events = (starts[:, None] + np.arange(length)) % VOCAB
+    ids = tuple(f"item{i}" for i in range(VOCAB))
+    offsets = np.arange(num_users + 1, dtype=np.int64) * length
+    return EventData("cycle", events.astype(np.int32).ravel(), offsets, Vocabulary(ids))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return TrajectoryStore(folder=tmp_path_factory.mktemp("teachers"), num_snapshots=2)
+
+
+@pytest.mark.parametrize("targets", ["free", "next"])
+def test_the_outer_loop_turns_noise_into_something_to_learn_from(targets):
+    task, model = NextItem(cyclic_data()), SASRec(dim=8, max_length=LENGTH)
+    torch.manual_seed(0)
+    noise = torch.randn(2, 4, LENGTH + (targets == "next"), 6)
+    start = Factors(latents=noise[0], decoder=torch.randn(6, VOCAB), targets=noise[1] if targets == "free" else None)
+    objective = MetaMatching(lr=0.01, window=10, steps=60, runs=4, batch_size=4, real_batch_size=30)
+    # The learning rate is kept: factors about which nothing is learned would leave the loss where it began.
+    loop = OuterLoop(steps=90, lr=0.05, lr_of_log_lr=0, evaluate_every=90)
+    losses: list[float] = []
+    run_loop(
+        loop,
+        objective,
+        Problem(model, task.real(model)),
+        start,
+        lambda *_: Verdict(0.0, 1),
+        seed=0,
+        checkpoints=Checkpoints(),
+        watch=lambda progress: losses.append(progress.loss),
+    )
+    assert losses[-1] < losses[10] - 0.2
+
+
+def test_the_summary_is_what_was_judged_best(store, tmp_path):
+    summary = distill(cyclic_data(), **SMALL, store=store, run=tmp_path / "run")
+    stored = load(tmp_path / "run" / "summary.safetensors")
+    for name, part in summary.factors.tensors().items():
+        assert torch.equal(part, stored.factors.tensors()[name])
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["progress"]["step"] == SMALL["loop"].steps
+    assert record["progress"]["best_score"] >= record["progress"]["score"]
+    assert stored.card.advice.batch_size == 2
+    assert stored.card.origin["objective"]["class"] == "MetaMatching"
+
+
+def test_the_same_seed_gives_the_same_summary_and_another_seed_another(store):
+    first, again = (distill(cyclic_data(), **SMALL, store=store, seed=3) for _ in range(2))
+    other = distill(cyclic_data(), **SMALL, store=store, seed=4)
+    assert torch.equal(first.factors.latents, again.factors.latents)
+    assert not torch.equal(first.factors.latents, other.factors.latents)
+
+
+def test_a_resumed_run_gives_the_same_bytes(store, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    distill(cyclic_data(), **SMALL, store=store, run=whole)
+
+    class StopError(Exception):
+        pass
+
+    class Interrupted(MetaMatching):
+        calls = 0
+
+        def gradient(self, *args):
+            type(self).calls += 1
+            if type(self).calls == 3:
+                raise StopError
+            return super().gradient(*args)
+
+    Interrupted.__name__ = "MetaMatching"
+    fields = {name: getattr(SMALL["objective"], name) for name in SMALL["objective"].__dataclass_fields__}
+    with pytest.raises(StopError):
+        distill(cyclic_data(), **{**SMALL, "objective": Interrupted(**fields)}, store=store, run=parts)
+    assert not (parts / "summary.safetensors").exists()
+    distill(cyclic_data(), **SMALL, store=store, run=parts, resume=True)
+    assert (parts / "summary.safetensors").read_bytes() == (whole / "summary.safetensors").read_bytes()
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from test_distill import SMALL, cyclic_data
+from farzi.distill import distill
+from farzi.training import TrajectoryStore
+store = TrajectoryStore(folder=Path({store!r}), num_snapshots=2)
+distill(cyclic_data(), **SMALL, store=store, run={run!r}, resume=True)
+"""
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(store, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    distill(cyclic_data(), **SMALL, store=store, run=whole)
+    code = KILLED.format(here=os.path.dirname(__file__), store=str(store.folder), run=str(killed))
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while not (killed / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (killed / "summary.safetensors").exists()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (killed / "summary.safetensors").read_bytes() == (whole / "summary.safetensors").read_bytes()
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(store, tmp_path):
+    distill(cyclic_data(), **SMALL, store=store, run=tmp_path)
+    before = (tmp_path / "summary.safetensors").read_bytes()
+    with pytest.raises(InputError, match="--resume"):
+        distill(cyclic_data(), **SMALL, store=store, run=tmp_path)
+    with pytest.raises(InputError, match="another seed"):
+        distill(cyclic_data(), **SMALL, store=store, run=tmp_path, seed=1, resume=True)
+    assert (tmp_path / "summary.safetensors").read_bytes() == before
+
+
+def test_a_summary_longer_than_the_model_is_refused(store):
+    with pytest.raises(InputError, match="max_length is 6"):
+        distill(cyclic_data(), **{**SMALL, "size": Size(sequences=2, length=7)}, store=store)
+
+
+class Scripted:
+    """An objective that gives the gradients it is told to."""
+
+    lr, batch_size = 0.1, 1
+
+    def __init__(self, *factors: float):
+        self.factors = list(factors)
+
+    def gradient(self, problem, factors, lr, carry, generator):
+        factor = self.factors.pop(0)
+        grads = {name: torch.full_like(part, factor) for name, part in factors.tensors().items()}
+        return OuterGradient(1.0, grads, 0.0, {})
+
+
+def run_scripted(objective, loop, judge=lambda *_: Verdict(0.0, 1)):
+    torch.manual_seed(0)
+    start = Factors(latents=torch.randn(2, 3, 4), decoder=torch.randn(4, 5))
+    seen = []
+    out = run_loop(loop, objective, None, start, judge, seed=0, checkpoints=Checkpoints(), watch=seen.append)
+    return start, out, seen
+
+
+def test_steps_without_a_finite_gradient_are_skipped_and_counted():
+    _, (_, _, _, progress), seen = run_scripted(Scripted(1.0, math.nan, math.inf, 1.0), OuterLoop(steps=4))
+    assert progress.skipped == 2
+    assert [p.skipped for p in seen] == [0, 1, 2, 2]
+
+
+def test_many_steps_without_a_finite_gradient_end_the_run():
+    with pytest.raises(InputError, match="no finite gradient"):
+        run_scripted(Scripted(*[math.nan] * MOST_BAD_STEPS), OuterLoop(steps=100))
+
+
+def test_the_best_judgement_is_kept_and_not_the_last():
+    scores = iter([1.0, 3.0, 2.0])
+    judged = []
+
+    def judge(factors, lr):
+        judged.append(factors)
+        return Verdict(next(scores), 7)
+
+    loop = OuterLoop(steps=2, evaluate_every=1, average=0.0)
+    _, (best, _, steps, progress), _ = run_scripted(Scripted(1.0, 1.0), loop, judge)
+    assert torch.equal(best.latents, judged[1].latents)
+    assert (steps, progress.best_step, progress.best_score) == (7, 1, 3.0)
+    assert not torch.equal(best.latents, judged[2].latents)
+
+
+def test_one_wild_gradient_moves_the_factors_no_further_than_a_usual_one():
+    loop = OuterLoop(steps=3, evaluate_every=3, average=0.0, clip=1.0)
+    calm, wild = (run_scripted(Scripted(1.0, 1.0, last), loop) for last in (1.0, 1e6))
+    state = [out[2][-1] for out in (calm, wild)]
+    assert state[0].step == state[1].step == 3
+    moved = [float((end.latents - start.latents).norm()) for start, (end, *_), _ in (calm, wild)]
+    assert moved[1] < 2 * moved[0] + 1e-6
+
+
+def test_a_checkpoint_of_other_factors_or_of_rubbish_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    start = Factors(latents=torch.randn(2, 3, 4), decoder=torch.randn(4, 5))
+    state = OuterState(start, 0.1)
+    optimizer = torch.optim.Adam([*state.tensors.values()])
+    Checkpoints(path=path).keep(state, optimizer)
+    other = OuterState(Factors(latents=torch.randn(2, 3, 6), decoder=torch.randn(6, 5)), 0.1)
+    with pytest.raises(InputError, match="cannot be resumed"):
+        Checkpoints(path=path, resume=True).restore(other, torch.optim.Adam([*other.tensors.values()]))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match="cannot be resumed"):
+        Checkpoints(path=path, resume=True).restore(state, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (OuterLoop, "minutes", 0),
+        (OuterLoop, "average", 1.0),
+        (OuterLoop, "evaluate_every", 0),
+        (OuterLoop, "steps", -1),
+        (MetaMatching, "window", 0),
+        (MetaMatching, "steps", 3),
+        (MetaMatching, "runs", 0),
+        (MetaMatching, "lr", 0.0),
+        (MetaMatching, "snapshot_share", 1.5),
+        (MetaMatching, "teacher_share", -0.1),
+        (Size, "rank", 0),
+        (Size, "targets", "hard"),
+        (Teachers, "count", -1),
+    ],
+)
+def test_settings_out_of_range_are_named(kind, field, value):
+    with pytest.raises(ValueError, match=f"{field} is"):
+        kind(**{field: value})
+
+
+def gradients(objective: MetaMatching, steps: int):
+    """The carry after each of some outer steps on fixed factors."""
+    task, model = NextItem(cyclic_data()), SASRec(dim=8, max_length=LENGTH)
+    problem = Problem(model, task.real(model))
+    torch.manual_seed(0)
+    factors = Factors(
+        latents=torch.randn(4, LENGTH, 5), decoder=torch.randn(5, VOCAB), targets=torch.randn(4, LENGTH, 5)
+    )
+    carry: dict = {}
+    for step in range(steps):
+        carry = objective.gradient(problem, factors, 0.1, carry, torch.Generator().manual_seed(step)).carry
+        yield carry
+
+
+def test_inner_runs_take_turns_go_on_and_begin_anew():
+    objective = MetaMatching(window=4, steps=9, runs=2, batch_size=2, real_batch_size=8)
+    carries = list(gradients(objective, 12))
+    for slot in (0, 1):
+        ages = [int(carry[f"{slot}.count"]) for carry in carries[slot::2]]
+        for before, after in itertools.pairwise(ages):
+            assert after == (before + 4 if before + 4 <= 9 else 4)
+        assert len(set(ages)) > 1
+    assert torch.equal(carries[2]["1.weights"], carries[1]["1.weights"])
+    assert not torch.equal(carries[3]["1.weights"], carries[1]["1.weights"])
+
+
+def test_an_inner_run_that_diverged_begins_anew():
+    task, model = NextItem(cyclic_data()), SASRec(dim=8, max_length=LENGTH)
+    objective = MetaMatching(window=2, steps=8, runs=1, batch_size=2, real_batch_size=8)
+    factors = Factors(
+        latents=torch.zeros(2, LENGTH, 3), decoder=torch.zeros(3, VOCAB), targets=torch.zeros(2, LENGTH, 3)
+    )
+    problem = Problem(model, task.real(model))
+    carry = objective.gradient(problem, factors, 0.1, {}, torch.Generator().manual_seed(0)).carry
+    carry = {**carry, "0.weights": carry["0.weights"] * math.nan, "0.count": torch.tensor(2)}
+    bad = objective.gradient(problem, factors, 0.1, carry, torch.Generator().manual_seed(1))
+    assert not math.isfinite(bad.value)
+    good = objective.gradient(problem, factors, 0.1, bad.carry, torch.Generator().manual_seed(2))
+    assert math.isfinite(good.value)
+
+
+def test_real_targets_are_events_mixed_with_what_teachers_expect():
+    task, model = NextItem(cyclic_data()), SASRec(dim=8, max_length=LENGTH)
+    teachers = tuple((model, model.init(VOCAB, seed)) for seed in (1, 2))
+    seen = []
+
+    class Seen(MetaMatching):
+        def _real_batch(self, problem, generator):
+            seen.append(super()._real_batch(problem, generator))
+            return seen[-1]
+
+    factors = Factors(
+        latents=torch.zeros(2, LENGTH, 3), decoder=torch.zeros(3, VOCAB), targets=torch.zeros(2, LENGTH, 3)
+    )
+    for share in (0.0, 0.25):
+        objective = Seen(window=1, steps=1, runs=1, batch_size=2, real_batch_size=40, teacher_share=share)
+        problem = Problem(model, task.real(model), teachers)
+        objective.gradient(problem, factors, 0.1, {}, torch.Generator().manual_seed(0))
+    hard, mixed = seen
+    assert torch.equal(hard.inputs, mixed.inputs)
+    assert (hard.inputs < 0).any(), "without padding the mask is not tested"
+    real = hard.targets >= 0
+    expected = 0.25 * expectations(hard.inputs, teachers)[real]
+    expected[torch.arange(len(expected)), hard.targets[real]] += 0.75
+    torch.testing.assert_close(mixed.targets[real], expected)
+    parameters = model.init(VOCAB, 3)
+    logits = hidden_states(model, parameters, hard.inputs)[real] @ parameters["embedding"].T
+    wanted = -(expected * logits.log_softmax(-1)).sum(-1).mean()
+    torch.testing.assert_close(sequence_loss(model, parameters, mixed), wanted)
+
+
+def test_a_resumed_run_may_take_more_steps(store, tmp_path):
+    loop = SMALL["loop"]
+    distill(
+        cyclic_data(), **{**SMALL, "loop": OuterLoop(steps=2, evaluate_every=2)}, store=store, run=tmp_path / "grown"
+    )
+    distill(cyclic_data(), **{**SMALL, "loop": loop}, store=store, run=tmp_path / "grown", resume=True)
+    distill(cyclic_data(), **{**SMALL, "loop": loop}, store=store, run=tmp_path / "whole")
+    grown, whole = ((tmp_path / name / "summary.safetensors").read_bytes() for name in ("grown", "whole"))
+    assert grown == whole

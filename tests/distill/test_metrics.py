@@ -1,0 +1,47 @@
+"""A line for each outer step, also where a killed run takes some of them again."""
+
+import json
+
+import pytest
+
+from farzi.distill import MetricsFile, Progress
+from farzi.errors import InputError
+
+
+def progress(step: int, loss: float = 1.0) -> Progress:
+    return Progress(step=step, seconds=step, loss=loss, score=0.1, best_score=0.2, best_step=0, lr=0.01, skipped=0)
+
+
+def steps_in(path):
+    return [json.loads(line)["step"] for line in path.read_text().splitlines()]
+
+
+def test_steps_that_are_taken_again_replace_those_of_before(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    killed = MetricsFile(path)
+    for step in (1, 2, 3, 4):
+        killed.add(progress(step))
+    with path.open("a") as file:
+        file.write('{"step": 5, "sec')  # cut short by the kill
+    resumed = MetricsFile(path)
+    for step in (3, 4):
+        resumed.add(progress(step, loss=0.5))
+    assert steps_in(path) == [1, 2, 3, 4]
+    assert [json.loads(line)["loss"] for line in path.read_text().splitlines()] == [1.0, 1.0, 0.5, 0.5]
+
+
+def test_a_new_run_begins_a_new_file(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("of another run\n")
+    MetricsFile(path).add(progress(1))
+    assert steps_in(path) == [1]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    full = tmp_path / "metrics.jsonl"
+    metrics = MetricsFile(full)
+    metrics.add(progress(1))
+    full.unlink()
+    full.symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left"):
+        metrics.add(progress(2))
