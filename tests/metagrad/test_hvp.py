@@ -2,18 +2,19 @@
 
 import pytest
 import torch
+from members import ENGINES
 from oracles import relative
 from zoo import PROBLEMS
 
-from farzi.metagrad.hvp import gradient, reverse_over_forward, reverse_over_reverse
+from farzi.metagrad.hvp import gradient
 from farzi.metagrad.tensors import Layout
 
 
-@pytest.mark.parametrize("engine", [reverse_over_forward, reverse_over_reverse], ids=lambda engine: engine.__name__)
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.__name__)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_second_derivatives_are_those_of_the_dense_hessian(name, engine):
     problem = PROBLEMS[name]()
-    layout, weights, batch = problem.layout, problem.weights, problem.examples
+    layout, weights, batch = problem.layout, problem.weights, problem.batch
     along = torch.randn(weights.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     product, mixed = engine(problem.loss, layout, weights, batch, along)
 
@@ -39,9 +40,9 @@ def test_second_derivatives_are_those_of_the_dense_hessian(name, engine):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_gradient_is_autograds(name):
     problem = PROBLEMS[name]()
-    value, grad = gradient(problem.loss, problem.layout, problem.weights, problem.examples)
+    value, grad = gradient(problem.loss, problem.layout, problem.weights, problem.batch)
     leaf = problem.weights.requires_grad_()
-    wanted = problem.plain(problem.layout.unflatten(leaf), problem.examples)
+    wanted = problem.plain(problem.layout.unflatten(leaf), problem.batch)
     assert not value.requires_grad
     assert not grad.requires_grad
     assert relative(value, wanted.detach()) <= 1e-14
@@ -53,7 +54,7 @@ def test_a_parameter_without_influence_has_gradient_zero():
     vector = torch.arange(5.0)
     loss = lambda p, _: p["used"].pow(3).sum()  # noqa: E731
     assert gradient(loss, layout, vector, {})[1].tolist() == [0, 3, 0, 0, 0]
-    for engine in (reverse_over_forward, reverse_over_reverse):
+    for engine in ENGINES:
         assert engine(loss, layout, vector, {}, torch.ones(5))[0].tolist() == [0, 6, 0, 0, 0]
 
 

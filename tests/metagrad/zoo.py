@@ -1,7 +1,7 @@
 """Small training problems in float64: every way of differentiating through training has to agree on all of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ NUM_EXAMPLES = 6
 class Problem:
     """An inner loss and its examples, an outer loss, and the parameters at the start.
 
+    ``shared`` are tensors that every batch holds whole, beside its rows of the examples.
     ``plain`` is the inner loss once more, in operations of torch alone, for the oracle.
     """
 
@@ -26,6 +27,7 @@ class Problem:
     outer: OuterLoss
     parameters: Tensors
     examples: Tensors
+    shared: Tensors = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -35,8 +37,10 @@ class Problem:
     def weights(self) -> Tensor:
         return self.layout.flatten(self.parameters)
 
-    def with_examples(self, examples: Tensors) -> "Problem":
-        return replace(self, examples=examples)
+    @property
+    def batch(self) -> Tensors:
+        """All examples at once."""
+        return self.examples | self.shared
 
 
 def _normals(seed: int) -> Callable[..., Tensor]:
@@ -188,4 +192,34 @@ def example_weights() -> Problem:
     )
 
 
-PROBLEMS = {make.__name__: make for make in (linear, perceptron, sparse_rows, sasrec, recurrent, example_weights)}
+def regularised() -> Problem:
+    """Least squares in features that all examples share, with a learned penalty on each slope."""
+    normal = _normals(7)
+
+    def loss(p: Tensors, batch: Tensors) -> Tensor:
+        error = (batch["x"] @ batch["features"]).tanh() @ p["slope"] - batch["y"]
+        return error.square().mean() + (batch["penalty"].exp() * p["slope"].square()).sum()
+
+    x, y, features = normal(9, 3), normal(9), normal(3, 4)
+    return Problem(
+        loss=loss,
+        plain=loss,
+        outer=lambda p: ((x @ features).tanh() @ p["slope"] - y).square().mean(),
+        parameters={"slope": normal(4)},
+        examples={"x": normal(NUM_EXAMPLES, 3), "y": normal(NUM_EXAMPLES)},
+        shared={"features": normal(3, 4), "penalty": normal(4) - 2, "ids": torch.arange(3)},
+    )
+
+
+PROBLEMS = {
+    make.__name__: make
+    for make in (
+        linear,
+        perceptron,
+        sparse_rows,
+        sasrec,
+        recurrent,
+        example_weights,
+        regularised,
+    )
+}

@@ -1,5 +1,6 @@
 """Meta-matching: the gradient of the real loss through training on the summary."""
 
+import logging
 import math
 from dataclasses import dataclass, field
 
@@ -7,10 +8,12 @@ import torch
 from torch import Tensor
 
 from farzi.distill.objective import OuterGradient, Problem
-from farzi.metagrad import Adam, AdamState, InnerRun, Layout, Replay, StoreAll, Tensors
+from farzi.metagrad import Adam, InnerRun, Layout, NonFiniteError, Optimizer, Replay, State, StoreAll, Tensors
 from farzi.models import Batch, sequence_loss
 from farzi.summary import Factors, expectations
 from farzi.training import draw_schedule
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,7 @@ class MetaMatching:
         ValueError: a value is outside its range.
     """
 
-    inner: Adam = field(default_factory=Adam)
+    inner: Optimizer = field(default_factory=Adam)
     lr: float = 1e-2
     replay: Replay = field(default_factory=StoreAll)
     window: int = 20
@@ -94,25 +97,31 @@ class MetaMatching:
             replay=self.replay,
         )
         turn = int(carry["turn"]) if carry else 0
-        state = _restore(carry, turn % self.runs)
-        if state is None:  # the first run of its turn begins at a random stage, so that the runs are spread
-            stage = int(torch.randint(self.steps - self.window + 1, (), generator=generator))
-            state = run.run(start, examples, schedule(stage), lr)
-        elif state.count + self.window > self.steps:
-            state = start
+        slot = turn % self.runs
+        carry = carry | {"turn": torch.tensor(turn + 1)}
         real = self._real_batch(problem, generator)
-        meta = run.differentiate(
-            lambda parameters: sequence_loss(model, parameters, real), state, examples, schedule(self.window), lr
-        )
+        try:
+            state = _restore(carry, slot)
+            if state is None:  # the first run of its turn begins at a random stage, so that the runs are spread
+                stage = int(torch.randint(self.steps - self.window + 1, (), generator=generator))
+                state = run.run(start, examples, schedule(stage), lr)
+            elif state.count + self.window > self.steps:
+                state = start
+            meta = run.differentiate(
+                lambda parameters: sequence_loss(model, parameters, real), state, examples, schedule(self.window), lr
+            )
+        except NonFiniteError as error:
+            logger.info("%s; the inner run begins anew", error)
+            nothing = {name: torch.zeros_like(part) for name, part in tensors.items()}
+            return OuterGradient(value=math.nan, factors=nothing, log_lr=0.0, carry=carry | _store(slot, start))
         grads = torch.autograd.grad(
             list(decoded.values()), list(tensors.values()), [meta.examples[name] for name in decoded]
         )
-        healthy = math.isfinite(meta.value) and bool(meta.final.weights.isfinite().all())
         return OuterGradient(
             value=meta.value,
             factors=dict(zip(tensors, grads, strict=True)),
-            log_lr=meta.lr * lr,
-            carry=carry | _store(turn % self.runs, meta.final if healthy else start) | {"turn": torch.tensor(turn + 1)},
+            log_lr=float(meta.lr) * lr,
+            carry=carry | _store(slot, meta.final),
         )
 
     def _real_batch(self, problem: Problem, generator: torch.Generator) -> Batch:
@@ -124,7 +133,7 @@ class MetaMatching:
         event = torch.full_like(mixed[..., :1], 1 - self.teacher_share)
         return Batch(real.inputs, mixed.scatter_add_(-1, real.targets.clamp_min(0)[..., None], event))
 
-    def _begin(self, problem: Problem, generator: torch.Generator) -> tuple[AdamState, Layout]:
+    def _begin(self, problem: Problem, generator: torch.Generator) -> tuple[State, Layout]:
         """A run's first state: fresh parameters, or a snapshot's."""
         from_snapshot = float(torch.rand((), generator=generator)) < self.snapshot_share
         seed = int(torch.randint(2**31, (), generator=generator))
@@ -136,18 +145,15 @@ class MetaMatching:
         return self.inner.init(layout.flatten(parameters).to(problem.real.device)), layout
 
 
-def _store(slot: int, state: AdamState) -> Tensors:
+def _store(slot: int, state: State) -> Tensors:
     """An inner run's state as named tensors."""
-    return {
-        f"{slot}.count": torch.tensor(state.count),
-        f"{slot}.weights": state.weights,
-        f"{slot}.first": state.first,
-        f"{slot}.second": state.second,
-    }
+    moments = {f"{slot}.moments.{name}": part for name, part in state.moments.items()}
+    return {f"{slot}.count": torch.tensor(state.count), f"{slot}.weights": state.weights} | moments
 
 
-def _restore(carry: Tensors, slot: int) -> AdamState | None:
+def _restore(carry: Tensors, slot: int) -> State | None:
     if f"{slot}.count" not in carry:
         return None
-    parts = (carry[f"{slot}.{name}"] for name in ("weights", "first", "second"))
-    return AdamState(int(carry[f"{slot}.count"]), *parts)
+    prefix = f"{slot}.moments."
+    moments = {name.removeprefix(prefix): part for name, part in carry.items() if name.startswith(prefix)}
+    return State(int(carry[f"{slot}.count"]), carry[f"{slot}.weights"], moments)

@@ -1,26 +1,38 @@
 """Exact differentiation through training: optimisers and their adjoints, Hessian-vector products, replay."""
 
-from farzi.metagrad.adam import Adam, AdamState, Cotangent
+from farzi.metagrad.adam import Adam, FoldedAdam
 from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
-from farzi.metagrad.replay import Advance, Replay, Step, StoreAll
+from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
+from farzi.metagrad.replay import Replay, ReplayError, Segments, Step, StoreAll, Trainer, Tree, Unstep, Window
+from farzi.metagrad.sgd import SGD
 from farzi.metagrad.tensors import Layout, Loss, Tensors
-from farzi.metagrad.unroll import InnerRun, MetaGradient, OuterLoss
+from farzi.metagrad.unroll import InnerRun, MetaGradient, NonFiniteError, OuterLoss
 
 __all__ = [
+    "SGD",
     "Adam",
-    "AdamState",
-    "Advance",
     "Cotangent",
+    "FoldedAdam",
     "Hvp",
     "InnerRun",
     "Layout",
     "Loss",
     "MetaGradient",
+    "NonFiniteError",
+    "Optimizer",
     "OuterLoss",
+    "Rates",
     "Replay",
+    "ReplayError",
+    "Segments",
+    "State",
     "Step",
     "StoreAll",
     "Tensors",
+    "Trainer",
+    "Tree",
+    "Unstep",
+    "Window",
     "gradient",
     "reverse_over_forward",
     "reverse_over_reverse",

@@ -1,46 +1,24 @@
-"""Adam as a pure step, and the exact adjoint of that step."""
+"""Adam, its exact adjoint, and the adjoint as the paper has it."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class AdamState(NamedTuple):
-    """What Adam carries from step to step.
-
-    Args:
-        count: steps taken.
-        weights: parameters as one vector, ``(size,)``.
-        first: mean of gradients ``m``, ``(size,)``.
-        second: mean of squared gradients ``v``, ``(size,)``.
-    """
-
-    count: int  # pyright: ignore[reportIncompatibleMethodOverride]  (hides tuple.count, of no use on a state)
-    weights: Tensor
-    first: Tensor
-    second: Tensor
-
-
-class Cotangent(NamedTuple):
-    """Derivatives of the outer loss by a state's tensors: each ``(size,)``."""
-
-    weights: Tensor
-    first: Tensor
-    second: Tensor
+from farzi.metagrad.optimizer import Optimizer
+from farzi.metagrad.tensors import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam (Kingma and Ba, 2015, arXiv 1412.6980) on one flat vector of parameters.
-
-    The learning rate is passed to each call, because it may be learned.
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015, arXiv 1412.6980); with a decay, AdamW.
 
     Args:
         beta1: decay of the mean of gradients, in [0, 1).
         beta2: decay of the mean of squared gradients, in [0, 1).
         epsilon: added to the root of the second moment, positive.
+        epsilon_root: added under the root, not negative. The root has no derivative where the second moment is 0, and
+            there none is passed on; a positive value makes it smooth.
 
     Raises:
         ValueError: a value is outside its range.
@@ -49,70 +27,84 @@ class Adam:
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_root: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        if self.epsilon <= 0:
+        if not self.epsilon > 0:
             raise ValueError(f"epsilon is {self.epsilon}; it must be positive")
+        if not self.epsilon_root >= 0:
+            raise ValueError(f"epsilon_root is {self.epsilon_root}; it must not be negative")
 
-    def init(self, weights: Tensor) -> AdamState:
-        """The state before the first step.
+    @property
+    def reversible(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Unless a mean forgets at once what it was."""
+        return self.beta1 > 0 and self.beta2 > 0
 
-        Args:
-            weights: initial parameters, ``(size,)``.
+    def zero_moments(self, weights: Tensor) -> Tensors:
+        """``first`` and ``second``, the means of gradients and of their squares."""
+        return {"first": torch.zeros_like(weights), "second": torch.zeros_like(weights)}
 
-        Returns:
-            a state with both moments zero.
-        """
-        return AdamState(0, weights, torch.zeros_like(weights), torch.zeros_like(weights))
+    def update(self, count: int, moments: Tensors, grad: Tensor) -> Tensors:  # noqa: ARG002
+        """Move both means towards the gradient and its square."""
+        second = (moments["second"] * self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
+        return {"first": torch.lerp(grad, moments["first"], self.beta1), "second": second}
 
-    def step(self, state: AdamState, grad: Tensor, lr: float) -> AdamState:
-        """One step.
+    def direction(self, count: int, moments: Tensors, grad: Tensor | None) -> Tensor:  # noqa: ARG002
+        """The first mean over the root of the second, both without their bias."""
+        _, denominator = self._roots(count, moments["second"])
+        return (moments["first"] / denominator).mul_(self._correction(count))
 
-        Args:
-            state: before the step; not changed.
-            grad: gradient at ``state.weights``, ``(size,)``.
-            lr: learning rate.
-
-        Returns:
-            the state after the step.
-        """
-        count = state.count + 1
-        first = torch.lerp(grad, state.first, self.beta1)
-        second = (state.second * self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
-        rate, denominator = self._rate(count, lr), self._denominator(count, second)
-        return AdamState(count, state.weights.addcdiv(first, denominator, value=-rate), first, second)
-
-    def adjoint(self, after: AdamState, grad: Tensor, lr: float, d: Cotangent) -> tuple[Tensor, Cotangent, float]:
-        """Carry a cotangent back over one step, all but the part that goes through the gradient.
-
-        The caller adds the Hessian's product with the returned gradient cotangent to the returned weights.
-        Where ``v = 0`` nothing flows through the second moment (docs/method.md, section 2).
-
-        Args:
-            after: state after the step.
-            grad: the gradient that the step used, ``(size,)``.
-            lr: learning rate of the step.
-            d: cotangent of the state after the step.
-
-        Returns:
-            the gradient's cotangent ``(size,)``; the cotangent of the state before the step, but for the path through
-            the gradient; the derivative by the learning rate.
-        """
-        rate, denominator = self._rate(after.count, lr), self._denominator(after.count, after.second)
-        direction = after.first / denominator
-        d_lr = -float(torch.dot(d.weights, direction)) * self._rate(after.count, 1)
-        d_first = d.first.addcdiv(d.weights, denominator, value=-rate)
-        root = after.second.sqrt()
-        through = (direction * d.weights).div_(root * denominator).mul_(rate / 2)
-        d_second = d.second + through.masked_fill_(after.second == 0, 0)
+    def direction_adjoint(
+        self, count: int, moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
+    ) -> tuple[Tensor, Tensors]:
+        """docs/method.md, section 2; where ``v = 0`` nothing flows through the second moment."""
+        d_first, through_second = self._through(count, moments, d_direction)
+        d_first += d_moments["first"]
+        d_second = through_second.add_(d_moments["second"])
         d_grad = (grad * d_second).mul_(2 * (1 - self.beta2)).add_(d_first, alpha=1 - self.beta1)
-        return d_grad, Cotangent(d.weights, d_first.mul_(self.beta1), d_second.mul_(self.beta2)), d_lr
+        return d_grad, {"first": d_first.mul_(self.beta1), "second": d_second.mul_(self.beta2)}
 
-    def _rate(self, count: int, lr: float) -> float:
-        return lr * (1 - self.beta2**count) ** 0.5 / (1 - self.beta1**count)
+    def undo(self, moments: Tensors, grad: Tensor) -> Tensors:
+        """Both means before the gradient entered them."""
+        first = moments["first"].sub(grad, alpha=1 - self.beta1).div_(self.beta1)
+        second = moments["second"].addcmul(grad, grad, value=self.beta2 - 1).div_(self.beta2)
+        second.clamp_min_(0)  # rounding may leave a little less than the nothing that there was
+        return {"first": first, "second": second}
 
-    def _denominator(self, count: int, second: Tensor) -> Tensor:
-        return second.sqrt().add_(self.epsilon * (1 - self.beta2**count) ** 0.5)
+    def _through(self, count: int, moments: Tensors, d_direction: Tensor) -> tuple[Tensor, Tensor]:
+        """What a direction's cotangent adds to those of the two moments after the step."""
+        root, denominator = self._roots(count, moments["second"])
+        d_first = (d_direction / denominator).mul_(self._correction(count))
+        d_second = (d_first * moments["first"]).div_(root * denominator).mul_(-0.5)
+        return d_first, d_second.masked_fill_(root == 0, 0)
+
+    def _correction(self, count: int) -> float:
+        return (1 - self.beta2**count) ** 0.5 / (1 - self.beta1**count)
+
+    def _roots(self, count: int, second: Tensor) -> tuple[Tensor, Tensor]:
+        """The second moment's root, and the denominator: both still biased, which the correction mends."""
+        bias = 1 - self.beta2**count
+        root = (second + self.epsilon_root * bias if self.epsilon_root else second).sqrt()
+        return root, root + self.epsilon * bias**0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldedAdam(Adam):
+    """Adam with the adjoint of Farzi Data's Algorithm 1 (Sachdeva et al., 2023), which is not exact.
+
+    It steps as Adam does, but on the way back the effect through the second moment is folded into the first one's
+    cotangent, where it decays with ``beta1`` instead of ``beta2``. It is here to be compared with
+    (docs/adjoint.md tells how far off it is).
+    """
+
+    def direction_adjoint(
+        self, count: int, moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
+    ) -> tuple[Tensor, Tensors]:
+        """Both effects in the first moment's cotangent; the second one's stays zero."""
+        d_first, through_second = self._through(count, moments, d_direction)
+        folded = d_first.addcmul_(through_second, grad, value=2 * (1 - self.beta2) / (1 - self.beta1))
+        folded += d_moments["first"]
+        return folded * (1 - self.beta1), {"first": folded.mul_(self.beta1), "second": d_moments["second"]}

@@ -76,6 +76,7 @@ def reverse_over_reverse(
     leaves, batch = _leaves(batch)
     value = loss(parameters, batch)
     slope = torch.dot(_flat_grad(layout, value, parameters, create_graph=True), direction)
+    _refuse_once_differentiable(slope)
     return _second(layout, slope, parameters, leaves)
 
 
@@ -89,8 +90,25 @@ def _flat_grad(layout: Layout, value: Tensor, parameters: Tensors, create_graph:
     return layout.flatten(dict(zip(parameters, grads, strict=True)))
 
 
+def _refuse_once_differentiable(slope: Tensor) -> None:
+    """Raise where torch has cut the graph, since it would give zeros for derivatives that are missing."""
+    seen: set[object] = set()
+    ahead = [slope.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().endswith("::Error"):
+            raise RuntimeError("the loss uses a function that can be differentiated once only")
+        ahead += [following for following, _ in node.next_functions]
+
+
 def _second(layout: Layout, slope: Tensor, parameters: Tensors, leaves: Tensors) -> tuple[Tensor, Tensors]:
     inputs = [*parameters.values(), *leaves.values()]
-    grads = torch.autograd.grad(slope, inputs, materialize_grads=True)
+    if slope.requires_grad:
+        grads = torch.autograd.grad(slope, inputs, materialize_grads=True)
+    else:  # a loss that is linear in its parameters and has no examples to be differentiated by
+        grads = [torch.zeros_like(part) for part in inputs]
     product = layout.flatten(dict(zip(parameters, grads, strict=False)))
     return product, dict(zip(leaves, grads[len(parameters) :], strict=True))

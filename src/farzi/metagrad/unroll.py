@@ -1,18 +1,27 @@
 """An inner training run, and the gradient of what it leads to."""
 
+import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from farzi.metagrad.adam import Adam, AdamState, Cotangent
-from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward
+from farzi.metagrad.adam import Adam
+from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
+from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
 from farzi.metagrad.replay import Replay, Step, StoreAll
 from farzi.metagrad.tensors import Layout, Loss, Tensors
 
+logger = logging.getLogger(__name__)
+
 OuterLoss = Callable[[Tensors], Tensor]
 """A scalar of the trained parameters."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A gradient on the way there or back has an entry that is infinite or not a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +31,20 @@ class MetaGradient:
     Args:
         value: the outer loss.
         examples: derivatives by the training examples, shaped like them.
+        shared: derivatives by the tensors that all steps share, shaped like them.
         weights: derivative by the weights at the start, ``(size,)``.
-        lr: derivative by the learning rate.
+        lr: derivative by the learning rate, shaped like it: ``()`` or ``(steps,)``.
+        decay: likewise, by the weight decay.
         final: the inner state at the end.
     """
 
     value: float
     examples: Tensors
+    shared: Tensors
     weights: Tensor
-    lr: float
-    final: AdamState
+    lr: Tensor
+    decay: Tensor
+    final: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,38 +52,69 @@ class InnerRun:
     """Training by a pure optimiser on batches of examples, ready to be differentiated.
 
     Args:
-        loss: ``loss(parameters, batch)``, a scalar; deterministic and twice differentiable.
+        loss: ``loss(parameters, batch)``, a scalar; deterministic and twice differentiable. A batch holds the chosen
+            rows of the examples, and the shared tensors whole.
         layout: names and shapes of the parameters.
         optimizer: the inner optimiser.
         replay: how states are kept for the way back.
-        hvp: how Hessian-vector products are made.
+        engines: ways to make Hessian-vector products; the first that the loss allows is used.
+
+    Raises:
+        ValueError: there is no engine.
     """
 
     loss: Loss
     layout: Layout
-    optimizer: Adam = field(default_factory=Adam)
+    optimizer: Optimizer = field(default_factory=Adam)
     replay: Replay = field(default_factory=StoreAll)
-    hvp: Hvp = reverse_over_forward
+    engines: tuple[Hvp, ...] = (reverse_over_forward, reverse_over_reverse)
 
-    def run(self, start: AdamState, examples: Tensors, schedule: Tensor, lr: float) -> AdamState:
+    def __post_init__(self) -> None:
+        if not self.engines:
+            raise ValueError("engines is empty; it must name at least one way to make Hessian-vector products")
+
+    def run(
+        self,
+        start: State,
+        examples: Tensors,
+        schedule: Tensor,
+        lr: float | Tensor,
+        *,
+        decay: float | Tensor = 0.0,
+        shared: Tensors | None = None,
+    ) -> State:
         """Train, keeping nothing.
 
         Args:
             start: state before the first step.
             examples: named tensors whose first axis counts the examples.
             schedule: indices of the examples of each step, ``(steps, batch)``.
-            lr: learning rate.
+            lr: learning rate, or one for each step, ``(steps,)``.
+            decay: decoupled weight decay, likewise.
+            shared: named tensors that every step sees whole.
 
         Returns:
             the state after the last step.
+
+        Raises:
+            NonFiniteError: a step's gradient is not finite.
         """
+        trainer = _Trainer(self, examples, shared or {}, schedule, lr, decay, start.weights.dtype)
         state = start
-        for indices in schedule:
-            state = self._advance(state, examples, indices, lr, 0).after
+        for number in range(len(schedule)):
+            state = trainer.advance(number, state).after
         return state
 
     def differentiate(
-        self, outer: OuterLoss, start: AdamState, examples: Tensors, schedule: Tensor, lr: float
+        self,
+        outer: OuterLoss,
+        start: State,
+        examples: Tensors,
+        schedule: Tensor,
+        lr: float | Tensor,
+        *,
+        decay: float | Tensor = 0.0,
+        shared: Tensors | None = None,
     ) -> MetaGradient:
         """Train, then carry the outer loss's gradient back through every step exactly (docs/method.md, section 2).
 
@@ -79,35 +123,127 @@ class InnerRun:
             start: state before the first step.
             examples: named tensors whose first axis counts the examples; those of a floating type get gradients.
             schedule: indices of the examples of each step, ``(steps, batch)``.
-            lr: learning rate.
+            lr: learning rate, or one for each step, ``(steps,)``.
+            decay: decoupled weight decay, likewise.
+            shared: named tensors that every step sees whole; those of a floating type get gradients.
 
         Returns:
             the outer loss and its gradients.
+
+        Raises:
+            NonFiniteError: a gradient is not finite, on the way there or back.
+            ReplayError: a step came out differently on the way back.
+            ValueError: there is not one learning rate or decay for each step.
         """
-
-        def advance(number: int, state: AdamState) -> Step:
-            return self._advance(state, examples, schedule[number], lr, number)
-
-        final, steps = self.replay.forward(advance, start, len(schedule))
+        trainer = _Trainer(self, examples, shared or {}, schedule, lr, decay, start.weights.dtype)
+        final, steps = self.replay.forward(trainer, start, len(schedule))
         value, d_weights = gradient(lambda parameters, _: outer(parameters), self.layout, final.weights, {})
-        d = Cotangent(d_weights, torch.zeros_like(d_weights), torch.zeros_like(d_weights))
-        d_examples = {name: torch.zeros_like(part) for name, part in examples.items() if part.is_floating_point()}
-        d_lr = 0.0
+        _check_finite(self.layout.unflatten(d_weights), "the outer loss")
+        d = Cotangent(d_weights, self.optimizer.zero_moments(d_weights))
+        d_inputs = {name: torch.zeros_like(part) for name, part in trainer.differentiable.items()}
+        d_rates = d_weights.new_zeros(2, len(schedule))
+        hvp = _FirstThatWorks(self.engines)
         for step in steps:
-            d_grad, d, d_lr_here = self.optimizer.adjoint(step.after, step.grad, lr, d)
-            d_lr += d_lr_here
-            indices = schedule[step.number]
-            batch = _select(examples, indices)
-            product, mixed = self.hvp(self.loss, self.layout, step.before.weights, batch, d_grad)
+            indices, rates = schedule[step.number], trainer.rates[step.number]
+            d_grad, d, by_rates = self.optimizer.adjoint(step.before, step.grad, step.after, rates, d)
+            d_rates[:, step.number] = torch.stack(by_rates)
+            batch = trainer.batch(step.number)
+            product, mixed = hvp(self.loss, self.layout, step.before.weights, batch, d_grad)
             d = d._replace(weights=d.weights + product)
+            back = f"inner step {step.number}, on the way back"
+            _check_finite(self.layout.unflatten(d.weights) | mixed, back)
             for name, part in mixed.items():
-                d_examples[name].index_add_(0, indices, part)
-        return MetaGradient(value=float(value), examples=d_examples, weights=d.weights, lr=d_lr, final=final)
+                if name in examples:
+                    d_inputs[name].index_add_(0, indices, part)
+                else:
+                    d_inputs[name] += part
+        return MetaGradient(
+            value=float(value),
+            examples={name: part for name, part in d_inputs.items() if name in examples},
+            shared={name: part for name, part in d_inputs.items() if name not in examples},
+            weights=d.weights,
+            lr=d_rates[0] if isinstance(lr, Tensor) and lr.ndim else d_rates[0].sum(),
+            decay=d_rates[1] if isinstance(decay, Tensor) and decay.ndim else d_rates[1].sum(),
+            final=final,
+        )
 
-    def _advance(self, state: AdamState, examples: Tensors, indices: Tensor, lr: float, number: int) -> Step:
-        _, grad = gradient(self.loss, self.layout, state.weights, _select(examples, indices))
-        return Step(number, state, grad, self.optimizer.step(state, grad, lr))
+
+class _Trainer:
+    """The steps of one run."""
+
+    def __init__(
+        self,
+        run: InnerRun,
+        examples: Tensors,
+        shared: Tensors,
+        schedule: Tensor,
+        lr: float | Tensor,
+        decay: float | Tensor,
+        dtype: torch.dtype,
+    ) -> None:
+        if both := examples.keys() & shared.keys():
+            raise ValueError(f"{sorted(both)} are names of examples and of shared tensors; give them different ones")
+        self.run, self.examples, self.shared, self.schedule, self.dtype = run, examples, shared, schedule, dtype
+        steps = len(schedule)
+        pairs = zip(_each("lr", lr, steps), _each("decay", decay, steps), strict=True)
+        self.rates = [Rates(*pair) for pair in pairs]
+        self.differentiable = {k: part for k, part in {**examples, **shared}.items() if part.is_floating_point()}
+
+    def batch(self, number: int) -> Tensors:
+        indices = self.schedule[number]
+        return {name: part[indices] for name, part in self.examples.items()} | self.shared
+
+    def advance(self, number: int, state: State) -> Step:
+        grad = self._gradient(number, state.weights)
+        return Step(number, state, grad, self.run.optimizer.step(state, grad, self.rates[number]))
+
+    def retreat(self, number: int, state: State) -> Step:
+        optimizer = self.run.optimizer
+        weights = optimizer.weights_before(state, self.rates[number])
+        grad = self._gradient(number, weights)
+        return Step(number, State(state.count - 1, weights, optimizer.undo(state.moments, grad)), grad, state)
+
+    def _gradient(self, number: int, weights: Tensor) -> Tensor:
+        _, grad = gradient(self.run.loss, self.run.layout, weights.to(self.dtype), self.batch(number))
+        _check_finite(self.run.layout.unflatten(grad), f"inner step {number}")
+        return grad.to(weights.dtype)
 
 
-def _select(examples: Tensors, indices: Tensor) -> Tensors:
-    return {name: part[indices] for name, part in examples.items()}
+class _FirstThatWorks:
+    """Engines in turn until one can differentiate the loss; that one from then on."""
+
+    def __init__(self, engines: tuple[Hvp, ...]) -> None:
+        self._engines = list(engines)
+
+    def __call__(
+        self, loss: Loss, layout: Layout, weights: Tensor, batch: Tensors, direction: Tensor
+    ) -> tuple[Tensor, Tensors]:
+        while len(self._engines) > 1:
+            try:
+                result = self._engines[0](loss, layout, weights, batch, direction)
+            except RuntimeError as error:  # NotImplementedError is one
+                failed = self._engines.pop(0)
+                logger.info("%s cannot differentiate this loss (%s)", failed.__name__, str(error).partition("\n")[0])
+            else:
+                self._engines = self._engines[:1]
+                return result
+        return self._engines[0](loss, layout, weights, batch, direction)
+
+
+def _each(name: str, rate: float | Tensor, steps: int) -> list[float]:
+    """A rate for each step."""
+    if isinstance(rate, Tensor):
+        rate = rate.detach()
+    values = [float(rate)] * steps if not isinstance(rate, Tensor) or rate.ndim == 0 else rate.tolist()
+    if len(values) != steps:
+        raise ValueError(f"{name} has {len(values)} values for {steps} steps; give one number, or one for each step")
+    return values
+
+
+def _check_finite(tensors: Tensors, where: str) -> None:
+    """Name the first tensor that is not finite; a sum tells, in one pass, whether it is worth a closer look."""
+    for name, part in tensors.items():
+        if math.isfinite(float(part.sum())):
+            continue
+        if bad := int((~part.isfinite()).sum()):
+            raise NonFiniteError(f"{where}: the gradient by {name!r} is not finite in {bad} of {part.numel()} entries")
