@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
+from farzi.models.dual import has_tangent, unpack
+
 CHUNK_ROWS = 256
 
 
@@ -39,21 +41,15 @@ def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Ten
         )
     if soft and target.shape[1] != weight.shape[0]:
         raise ValueError(f"target has {target.shape[1]} columns, the vocabulary {weight.shape[0]} events")
-    if _has_tangent(hidden) or _has_tangent(weight):
+    if has_tangent(hidden, weight):
         return _with_tangent(hidden, weight, target)
     value, *grads = _Gradient.apply(hidden, weight, target)  # pyright: ignore[reportGeneralTypeIssues]
     return _Known.apply(value, hidden, weight, target, *grads)  # pyright: ignore[reportReturnType]
 
 
-def _has_tangent(tensor: Tensor) -> bool:
-    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # pyright: ignore[reportPrivateUsage]
-
-
 def _with_tangent(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
     """The loss with its directional derivative as tangent; the tangent can be differentiated once more in reverse."""
-    (h, h_dot), (w, w_dot) = forward_ad.unpack_dual(hidden), forward_ad.unpack_dual(weight)
-    h_dot = torch.zeros_like(h) if h_dot is None else h_dot
-    w_dot = torch.zeros_like(w) if w_dot is None else w_dot
+    (h, h_dot), (w, w_dot) = unpack(hidden), unpack(weight)
     with torch.no_grad():
         first, second = _passes(h, w, target, (h_dot, w_dot), target.requires_grad)
     assert second is not None
@@ -101,7 +97,7 @@ def _passes(
         part = slice(start, min(start + CHUNK_ROWS, rows))
         logits = h[part] @ w.T
         if first.target is not None and second is None:
-            first.target[part] = -logits
+            torch.mul(logits, -1 / rows, out=first.target[part])
         residual, loss = _residual(logits, y[part])
         first.value += loss
         wide = residual @ w_two
@@ -111,7 +107,7 @@ def _passes(
             slope = h_two[part] @ w_swapped.T
             second.value += torch.vdot(residual.view(-1), slope.view(-1))
             if second.target is not None:
-                second.target[part] = -slope
+                torch.mul(slope, -1 / rows, out=second.target[part])
             p = _add_target(residual, y[part])
             slope *= p
             slope.addcmul_(p, slope.sum(1, keepdim=True), value=-1)
@@ -121,21 +117,18 @@ def _passes(
     if second is not None:
         second.weight += both[:, dim:]
     for sums in (first, second):
-        for tensor in sums or ():
-            if tensor is not None:
-                tensor /= rows
+        for tensor in (sums.value, sums.hidden, sums.weight) if sums else ():
+            tensor /= rows
     return first, second
 
 
 def _residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """``softmax(logits) - y``, in the memory of ``logits``, and the summed loss."""
     picked = torch.vdot(logits.view(-1), y.reshape(-1)) if y.ndim == 2 else logits.gather(1, y[:, None]).sum()
-    peak = logits.amax(1, keepdim=True)
-    p = logits.sub_(peak).exp_()
-    total = p.sum(1, keepdim=True)
-    loss = (total.log() + peak).sum() - picked
-    p.mul_(1 / total)
-    return (p.sub_(y), loss) if y.ndim == 2 else (p.scatter_add_(1, y[:, None], -torch.ones_like(peak)), loss)
+    peak = logits.amax(1)
+    p = torch.softmax(logits, 1, out=logits)
+    loss = (peak - p.amax(1).log()).sum() - picked  # the largest probability is one over the sum of exponentials
+    return (p.sub_(y), loss) if y.ndim == 2 else (p.scatter_add_(1, y[:, None], -torch.ones_like(p[:, :1])), loss)
 
 
 def _add_target(residual: Tensor, y: Tensor) -> Tensor:

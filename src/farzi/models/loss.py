@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from farzi.models.base import Parameters, SequenceModel
 from farzi.models.head import softmax_cross_entropy
+from farzi.models.layers import mix
 
 
 class Batch(NamedTuple):
@@ -36,7 +37,7 @@ def hidden_states(model: SequenceModel, parameters: Parameters, inputs: Tensor, 
     """
     embedding = parameters["embedding"]
     if inputs.is_floating_point():
-        return model.hidden(parameters, inputs @ embedding, None, rate)
+        return model.hidden(parameters, mix(inputs, embedding), None, rate)
     padding = inputs < 0
     # Not embedding[inputs]: the gradient of that adds up in another order every time, where there are several threads.
     return model.hidden(parameters, functional.embedding(inputs.clamp_min(0), embedding), padding, rate)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu
 
 from farzi.models.base import Parameters
-from farzi.models.layers import dropout, layer_norm, masked_softmax
+from farzi.models.layers import attention, dropout, gelu, layer_norm, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,21 +104,21 @@ class SASRec:
 
     def _attention(self, parameters: Parameters, at: str, x: Tensor, masked: Tensor, rate: float) -> Tensor:
         batch, length, dim = x.shape
-        qkv = layer_norm(x, parameters[f"{at}.norm"]) @ parameters[f"{at}.qkv"].T
+        qkv = linear(layer_norm(x, parameters[f"{at}.norm"]), parameters[f"{at}.qkv"])
         q, k, v = qkv.view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        # Written out: the fused kernels have neither a second derivative nor a forward mode.
-        scores = q @ k.transpose(-1, -2) / math.sqrt(dim // self.heads)
-        weights = dropout(masked_softmax(scores, masked), rate)
-        mixed = (weights @ v).transpose(1, 2).reshape(batch, length, dim)
-        return dropout(mixed @ parameters[f"{at}.out"].T, rate)
+        mixed = attention(q, k, v, masked, rate).transpose(1, 2).reshape(batch, length, dim)
+        return dropout(linear(mixed, parameters[f"{at}.out"]), rate)
 
     def _mlp(self, parameters: Parameters, at: str, x: Tensor, rate: float) -> Tensor:
-        inner = layer_norm(x, parameters[f"{at}.norm"]) @ parameters[f"{at}.up"].T
+        inner = linear(layer_norm(x, parameters[f"{at}.norm"]), parameters[f"{at}.up"])
         inner = gelu(inner + parameters[f"{at}.up_bias"])
-        return dropout(inner @ parameters[f"{at}.down"].T, rate)
+        return dropout(linear(inner, parameters[f"{at}.down"]), rate)
 
 
 def _mask(length: int, padding: Tensor | None, device: torch.device) -> Tensor:
-    """True where a position may not look: ``(batch or 1, 1, length, length)``."""
-    future = torch.ones(1, 1, length, length, dtype=torch.bool, device=device).triu(1)
-    return future if padding is None else future | padding[:, None, None, :]
+    """True where a position may not look: ``(batch or 1, 1, length, length)``; at itself it always may."""
+    future = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+    if padding is None:
+        return future[None, None]
+    others = ~torch.eye(length, dtype=torch.bool, device=device)
+    return (future | (padding[:, None, :] & others))[:, None]
