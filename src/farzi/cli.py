@@ -35,7 +35,7 @@ from farzi.report import (
     watch_study,
 )
 from farzi.summary import load
-from farzi.training import fit, save_weights
+from farzi.training import fit, keep_freed_memory, save_weights
 
 _NEWS, _RESULTS = Console(stderr=True), Console()
 _NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
@@ -68,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit code: 0; 2 for something that the user can mend; 130 after an interruption.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    keep_freed_memory()
     handler = RichHandler(console=_NEWS, show_time=False, show_path=False)
     logging.basicConfig(format="%(message)s", handlers=[handler])
     try:
@@ -142,6 +143,7 @@ def _distill(call: Call) -> None:
 def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="folder of a run, or a summary's file")
     parser.add_argument("-o", "--output", type=str | None, help="result file; for a run, its result.json by default")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
     parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
     add_reading_options(parser)
@@ -167,7 +169,14 @@ def _evaluate(call: Call) -> None:
     with show_progress(_NEWS) as show:
         watch = watch_study(show)
         rows = evaluate(
-            summary, data, model=options.model, study=study, methods=options.methods, costs=costs, watch=watch
+            summary,
+            data,
+            model=options.model,
+            study=study,
+            methods=options.methods,
+            costs=costs,
+            workers=options.workers,
+            watch=watch,
         )
     _RESULTS.print(result_table(rows))
     if output is not None:

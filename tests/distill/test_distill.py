@@ -22,12 +22,13 @@ from farzi.distill import (
     Problem,
     Size,
     Verdict,
+    Watch,
     distill,
     run_loop,
 )
 from farzi.distill.loop import MOST_BAD_STEPS
 from farzi.errors import InputError
-from farzi.evaluation import NextItem
+from farzi.evaluation import NextItem, Study, evaluate
 from farzi.events import EventData, Vocabulary
 from farzi.models import SASRec, hidden_states, sequence_loss
 from farzi.summary import Factors, expectations, load
@@ -98,6 +99,32 @@ def test_the_same_seed_gives_the_same_summary_and_another_seed_another(store):
     other = distill(cyclic_data(), **SMALL, store=store, seed=4)
     assert torch.equal(first.factors.latents, again.factors.latents)
     assert not torch.equal(first.factors.latents, other.factors.latents)
+
+
+@pytest.mark.slow
+def test_workers_make_the_same_summary_and_rows(tmp_path):
+    """Two processes must not change what is computed, only where; in an empty store they train the teachers too."""
+    small = {**SMALL, "judges": 2}
+    threads = torch.get_num_threads()
+    alone, together = (TrajectoryStore(folder=tmp_path / name, num_snapshots=2) for name in ("alone", "together"))
+    looks: list[int] = []
+    watch = Watch(teacher=lambda now: looks.append(now.number))
+    torch.set_num_threads(1)
+    try:
+        one = distill(cyclic_data(), **small, store=alone)
+        two = distill(cyclic_data(), **small, store=together, workers=2, watch=watch)
+        study = Study(seeds=2, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
+        rows = [
+            evaluate(one, cyclic_data(), study=study, store=store, workers=workers)
+            for store, workers in ((alone, 1), (together, 2))
+        ]
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(one.factors.latents, two.factors.latents)
+    assert one.card.advice == two.card.advice
+    assert looks == [1, 2]
+    assert [row.metrics for row in rows[0]] == [row.metrics for row in rows[1]]
+    assert [row.training["chosen_steps"] for row in rows[0]] == [row.training["chosen_steps"] for row in rows[1]]
 
 
 def test_a_resumed_run_gives_the_same_bytes(store, tmp_path):

@@ -5,6 +5,7 @@ import json
 import statistics
 import time
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from farzi.events import EventData
 from farzi.files import write_json
 from farzi.models import SASRec, SequenceModel
 from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
-from farzi.training import Teachers, Trajectory, TrajectoryStore, as_training_set, describe_model, fit
+from farzi.training import (
+    Teachers,
+    Training,
+    Trajectory,
+    TrajectoryStore,
+    Workers,
+    as_training_set,
+    describe_model,
+    fit,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +80,7 @@ def distill(
     run: str | Path | None = None,
     resume: bool = False,
     store: TrajectoryStore | None = None,
+    workers: int = 1,
     watch: Watch = Watch(),
 ) -> Summary:
     """Learn a summary of a data set (Farzi Data; Sachdeva et al., 2023, arXiv 2310.09983).
@@ -89,6 +100,7 @@ def distill(
         run: folder for summary, checkpoint and record; None keeps nothing on disk.
         resume: go on from the folder's checkpoint.
         store: where trained teachers are kept; the user's cache folder by default.
+        workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
         watch: told how far it is.
 
     Returns:
@@ -102,37 +114,25 @@ def distill(
         raise InputError(
             f"length is {size.length}, but the model's max_length is {model.max_length}; raise one or lower the other"
         )
-    work = _Work(
-        NextItem(data),
-        model,
-        size,
-        objective,
-        loop,
-        teachers,
-        judges,
-        seed,
-        store or TrajectoryStore(),
-        watch,
-    )
-    work.check_data()
-    if run is None:
-        watch.begin()
-        return work.summarise(Checkpoints())[0]
-    folder = Path(run)
-    with locked(folder):
-        _claim(folder, work.settings(), resume)
-        watch.begin()
-        metrics = MetricsFile(folder / "metrics.jsonl")
-
-        def progress(now: Progress) -> None:
-            metrics.add(now)
-            watch.progress(now)
-
-        work = replace(work, watch=replace(watch, progress=progress))
-        summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
-        summary.save(folder / "summary.safetensors")
-        write_json(folder / "run.json", record)
-    return summary
+    with Workers(workers) as pool:
+        work = _Work(
+            NextItem(data),
+            model,
+            size,
+            objective,
+            loop,
+            teachers,
+            judges,
+            seed,
+            store or TrajectoryStore(),
+            pool,
+            watch,
+        )
+        work.check_data()
+        if run is None:
+            watch.begin()
+            return work.summarise(Checkpoints())[0]
+        return _in_folder(Path(run), work, resume)
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ class _Work:
     judges: int
     seed: int
     store: TrajectoryStore
+    workers: Workers
     watch: Watch
 
     def check_data(self) -> None:
@@ -205,7 +206,14 @@ class _Work:
         return Summary(factors=factors, vocabulary=data.vocabulary, card=card), record
 
     def _train_teachers(self) -> list[Trajectory]:
-        return [self._train_teacher(seed) for seed in range(self.teachers.count)]
+        count = self.teachers.count
+        shared = (self.task, self.model, self.teachers.training, self.store)
+        if self.workers.count > 1:  # they leave the trained models in the store
+            trained = self.workers.map(_teacher, *(repeat(one) for one in shared), range(count))
+            for number, score in enumerate(trained, 1):
+                steps = self.teachers.training.steps
+                self.watch.teacher(TeacherProgress(number=number, count=count, step=steps, score=score))
+        return [self._train_teacher(seed) for seed in range(count)]
 
     def _train_teacher(self, seed: int) -> Trajectory:
         training, count = self.teachers.training, self.teachers.count
@@ -237,12 +245,42 @@ class _Work:
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
         settings = replace(STUDENT, lr=lr, batch_size=self._batch_size())
-        sequences, score = as_training_set(factors), self.task.score(self.model)
-        students = [
-            fit(self.model, sequences, settings, score, seed=JUDGE_SEED + number) for number in range(self.judges)
-        ]
-        steps = int(statistics.median(student.steps for student in students))
-        return Verdict(score=statistics.mean(student.score for student in students), steps=steps)
+        seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
+        shared = (self.task, self.model, factors, settings)
+        scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
+        return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
+
+
+def _teacher(task: NextItem, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> float:
+    """Train a teacher into the store."""
+    return task.train(model, training, store, seed).fitted.score
+
+
+def _student(
+    task: NextItem, model: SequenceModel, factors: Factors, training: Training, seed: int
+) -> tuple[float, int]:
+    """Train a judge: the score and the steps that it reached it with."""
+    fitted = fit(model, as_training_set(factors), training, task.score(model), seed=seed)
+    return fitted.score, fitted.steps
+
+
+def _in_folder(folder: Path, work: _Work, resume: bool) -> Summary:
+    """Do the work and keep it, its checkpoints and its record in a run folder."""
+    with locked(folder):
+        _claim(folder, work.settings(), resume)
+        work.watch.begin()
+        metrics = MetricsFile(folder / "metrics.jsonl")
+        told = work.watch.progress
+
+        def progress(now: Progress) -> None:
+            metrics.add(now)
+            told(now)
+
+        work = replace(work, watch=replace(work.watch, progress=progress))
+        summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
+        summary.save(folder / "summary.safetensors")
+        write_json(folder / "run.json", record)
+    return summary
 
 
 def _describe(value: Any) -> Any:

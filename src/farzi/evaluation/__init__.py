@@ -2,7 +2,8 @@
 
 from farzi.evaluation.evaluate import evaluate
 from farzi.evaluation.ranking import ranking_metrics, ranks
-from farzi.evaluation.study import STUDENT, STUDENT_LRS, Costs, Method, Row, Study, check_fits, peak_mb
+from farzi.evaluation.students import Method, Students
+from farzi.evaluation.study import STUDENT, STUDENT_LRS, Costs, Row, Study, check_fits, peak_mb
 from farzi.evaluation.task import HEADLINE, NextItem
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Method",
     "NextItem",
     "Row",
+    "Students",
     "Study",
     "check_fits",
     "evaluate",

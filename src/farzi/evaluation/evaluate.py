@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import get_args
 
-from farzi.evaluation.study import Costs, Method, Row, Study
+from farzi.evaluation.students import Method
+from farzi.evaluation.study import Costs, Row, Study
 from farzi.evaluation.task import NextItem
 from farzi.events import EventData
 from farzi.models import SequenceModel, build_model
 from farzi.summary import Summary
-from farzi.training import TrajectoryStore
+from farzi.training import TrajectoryStore, Workers
 
 
 def evaluate(
@@ -20,6 +21,7 @@ def evaluate(
     methods: Sequence[Method] = get_args(Method),
     costs: Costs = Costs(),
     store: TrajectoryStore | None = None,
+    workers: int = 1,
     watch: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> list[Row]:
     """Compare models trained on a summary with models trained on everything, and on as many real sequences.
@@ -32,6 +34,7 @@ def evaluate(
         methods: the rows wanted; ``full`` is always made.
         costs: of the summary, where known.
         store: where models trained on all data are kept; the user's cache folder by default.
+        workers: processes that train, side by side; see :class:`farzi.training.Workers`.
         watch: told, before each training, how many are done, how many there are, and which one is next.
 
     Returns:
@@ -41,13 +44,15 @@ def evaluate(
         InputError: the data cannot be split, the summary is of another vocabulary or longer than the model reads, or
             farzi does not bring the model that it was distilled with.
     """
-    return study.run(
-        summary,
-        NextItem(data),
-        build_model(summary.card.model) if model is None else model,
-        store or TrajectoryStore(),
-        methods=methods,
-        costs=costs,
-        size_in_bytes=len(summary.to_bytes()),
-        watch=watch,
-    )
+    with Workers(workers) as pool:
+        return study.run(
+            summary,
+            NextItem(data),
+            build_model(summary.card.model) if model is None else model,
+            store or TrajectoryStore(),
+            methods=methods,
+            costs=costs,
+            size_in_bytes=len(summary.to_bytes()),
+            workers=pool,
+            watch=watch,
+        )

@@ -1,35 +1,19 @@
 """The study of docs/protocol.md: full data, random real sequences, the same with teachers' targets, and the summary."""
 
 import itertools
-import logging
 import resource
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from farzi.errors import InputError
+from farzi.evaluation.students import Method, Students
 from farzi.evaluation.task import NextItem
 from farzi.models import SequenceModel
-from farzi.summary import Summary, Teacher, from_real
-from farzi.training import (
-    FULL_DATA,
-    Fitted,
-    Teachers,
-    TensorSequences,
-    Training,
-    TrainingSet,
-    TrajectoryStore,
-    as_training_set,
-    check_length,
-    fit,
-)
-
-logger = logging.getLogger(__name__)
-
-Method = Literal["full", "random", "random_teacher", "farzi"]
-"""What a model is trained on: all data, random real sequences, the same with teachers' targets, or the summary."""
+from farzi.summary import Summary
+from farzi.training import FULL_DATA, Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
 
 STUDENT = Training(steps=1200, evaluate_every=40, patience=12)
 """How students are trained on a few sequences: the same budget in every method; learning rate and batch size differ."""
@@ -124,6 +108,7 @@ class Study:
         methods: Sequence[Method] = ("full", "random", "random_teacher", "farzi"),
         costs: Costs | None = None,
         size_in_bytes: int,
+        workers: Workers,
         watch: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
     ) -> list[Row]:
         """Train all students and compare them on test data, looked at once.
@@ -136,6 +121,7 @@ class Study:
             methods: the rows wanted beside ``full``, which is always made.
             costs: of the summary, where known.
             size_in_bytes: of the summary's file.
+            workers: do the trainings.
             watch: told, before each training, how many are done, how many there are, and which one is next.
 
         Returns:
@@ -145,17 +131,20 @@ class Study:
             InputError: the summary is of another vocabulary than the data, or longer than the model reads.
         """
         check_fits(summary, task, model)
+        students = Students(
+            summary=summary, task=task, model=model, teachers=self.teachers or _teachers_of(summary), store=store
+        )
         wanted: list[Method] = [method for method in methods if method != "full"]
-        searches = len(STUDENT_LRS) * len([method for method in wanted if method != "farzi"])
-        total, done = self.seeds * (1 + len(wanted)) + searches, itertools.count()
-
-        def tell(what: str) -> None:
-            watch(next(done), total, what)
-
-        comparison = _Comparison(self, summary, task, model, store, size_in_bytes, tell)
-        full = comparison.full()
-        rows = [comparison.students(method) for method in wanted]
-        return [_compare(row, full, costs or Costs()) for row in [full, *rows]]
+        searched: list[Method] = [method for method in wanted if method != "farzi"]
+        total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched)
+        done = itertools.count()
+        comparison = _Comparison(self, students, size_in_bytes, workers, lambda what: watch(next(done), total, what))
+        rows = [comparison.row("full", self.reference)]
+        if "random_teacher" in wanted:
+            list(workers.map(students.label, range(students.teachers.count)))
+        settings = comparison.settings(searched)
+        rows += [comparison.row(method, settings[method]) for method in wanted]
+        return [_compare(row, rows[0], costs or Costs()) for row in rows]
 
 
 def check_fits(summary: Summary, task: NextItem, model: SequenceModel) -> None:
@@ -177,97 +166,82 @@ def check_fits(summary: Summary, task: NextItem, model: SequenceModel) -> None:
     check_length(summary, model)
 
 
+class _Run(NamedTuple):
+    """A training to be done: see :meth:`Students.train`."""
+
+    method: Method
+    training: Training
+    seed: int
+    drawn: int
+
+
 @dataclass(frozen=True)
 class _Comparison:
     """One study at work."""
 
     study: Study
-    summary: Summary
-    task: NextItem
-    model: SequenceModel
-    store: TrajectoryStore
+    students: Students
     size_in_bytes: int
+    workers: Workers
     watch: Callable[[str], None]
 
-    def full(self) -> Row:
-        """Models trained on all data."""
-        train = self.task.splits.train
-        trained = [self._reference(seed) for seed in range(self.study.seeds)]
-        event_bytes = 2 if train.vocab_size <= 2**16 else 4
-        row = self._row("full", trained, self.study.reference)
-        return replace(
-            row,
-            sequences=train.num_sequences,
-            length=self.model.max_length,
-            share_of_events=1.0,
-            targets="hard",
-            bytes=event_bytes * train.num_events,
-        )
+    def settings(self, searched: Sequence[Method]) -> dict[Method, Training]:
+        """How each method's students are trained: with a learning rate of its own choice, or with the summary's."""
+        advice = self.students.summary.card.advice
+        own = replace(self.study.student, batch_size=advice.batch_size, lr=advice.lr)
+        tried: list[tuple[Method, Training]] = [
+            (method, replace(own, lr=lr)) for method in searched for lr in STUDENT_LRS
+        ]
+        labels = [f"{method}, learning rate {training.lr:g}" for method, training in tried]
+        trained = self._train(labels, [_Run(method, training, self.study.seeds, 0) for method, training in tried])
+        chosen: dict[Method, Training] = {"farzi": own}
+        for method in searched:
+            scores = {run: one.score for run, one in zip(tried, trained, strict=True) if run[0] == method}
+            chosen[method] = max(scores, key=lambda run: scores[run])[1]
+        return chosen
 
-    def students(self, method: Method) -> Row:
-        """Models trained on a few sequences."""
-        settings = self._settings(method)
+    def row(self, method: Method, training: Training) -> Row:
+        """Train a method's models and measure them."""
+        kind, count = "model" if method == "full" else "student", self.study.seeds
+        labels = [f"{method}, {kind} {seed + 1} of {count}" for seed in range(count)]
+        runs = [_Run(method, training, seed, seed) for seed in range(count)]
+        return self._row(method, self._train(labels, runs), training)
+
+    def _train(self, labels: Sequence[str], runs: Sequence[_Run]) -> list[Fitted]:
         trained: list[Fitted] = []
-        for seed in range(self.study.seeds):
-            self.watch(f"{method}, student {seed + 1} of {self.study.seeds}")
-            trained.append(self._fit(self._sequences(method, seed), settings, seed))
-        return self._row(method, trained, settings)
+        results = self.workers.map(self.students.train, *zip(*runs, strict=True)) if runs else iter(())
+        for label in labels:
+            self.watch(label)
+            trained.append(next(results))
+        return trained
 
-    def _reference(self, seed: int) -> Fitted:
-        self.watch(f"full, model {seed + 1} of {self.study.seeds}")
-        return self.task.train(self.model, self.study.reference, self.store, seed).fitted
-
-    def _settings(self, method: Method) -> Training:
-        advice = self.summary.card.advice
-        settings = replace(self.study.student, batch_size=advice.batch_size, lr=advice.lr)
-        if method == "farzi":
-            return settings
-        sequences = self._sequences(method, 0)
-
-        def judge(candidate: Training) -> float:
-            self.watch(f"{method}, learning rate {candidate.lr:g}")
-            return self._fit(sequences, candidate, self.study.seeds).score
-
-        return max((replace(settings, lr=lr) for lr in STUDENT_LRS), key=judge)
-
-    def _fit(self, sequences: TrainingSet, settings: Training, seed: int) -> Fitted:
-        return fit(self.model, sequences, settings, self.task.score(self.model), seed=seed)
-
-    def _sequences(self, method: Method, seed: int) -> TensorSequences:
-        factors = self.summary.factors
-        if method == "farzi":
-            return as_training_set(factors)
-        drawn = self.task.draw(factors.num_sequences, factors.length, seed)
-        if method == "random":
-            return TensorSequences(inputs=drawn[:, :-1], targets=drawn[:, 1:], vocab_size=factors.vocab_size)
-        rank = factors.decoder.shape[0]
-        labelled = from_real(drawn, factors.vocab_size, self._teachers(), kind=factors.kind, rank=rank, seed=seed)
-        return as_training_set(labelled)
-
-    def _teachers(self) -> list[Teacher]:
-        settings = self.study.teachers or _teachers_of(self.summary)
-        trained = (self.task.train(self.model, settings.training, self.store, seed) for seed in range(settings.count))
-        return [(self.model, trajectory.parameters) for trajectory in trained]
-
-    def _row(self, method: Method, trained: Iterable[Fitted], settings: Training) -> Row:
-        factors, trained = self.summary.factors, list(trained)
-        values = [self.task.metrics(self.model, one.parameters, "test") for one in trained]
-        share = factors.num_sequences * factors.length / self.task.splits.train.num_events
-        stored = factors.num_sequences * (factors.length + 1)
-        return Row(
-            dataset=self.task.data.name,
+    def _row(self, method: Method, trained: Sequence[Fitted], settings: Training) -> Row:
+        students, factors = self.students, self.students.summary.factors
+        train = students.task.splits.train
+        id_bytes = 2 if train.vocab_size <= 2**16 else 4
+        values = [students.task.metrics(students.model, one.parameters, "test") for one in trained]
+        row = Row(
+            dataset=students.task.data.name,
             method=method,
-            teacher=self.summary.card.model["name"] if method in ("farzi", "random_teacher") else "",
-            student=self.model.name,
+            teacher=students.summary.card.model["name"] if method in ("farzi", "random_teacher") else "",
+            student=students.model.name,
             sequences=factors.num_sequences,
             length=factors.length,
             targets="hard" if method == "random" else factors.kind,
-            share_of_events=share,
-            bytes=stored * (2 if factors.vocab_size <= 2**16 else 4) if method == "random" else self.size_in_bytes,
+            share_of_events=factors.num_sequences * factors.length / train.num_events,
+            bytes=factors.num_sequences * (factors.length + 1) * id_bytes if method == "random" else self.size_in_bytes,
             metrics={name: _spread([value[name] for value in values]) for name in values[0]},
             training={**asdict(settings), "chosen_steps": [one.steps for one in trained]},
             cost={"fit_s": statistics.mean(one.seconds for one in trained)},
         )
+        if method != "full":
+            return row
+        whole = {
+            "sequences": train.num_sequences,
+            "length": students.model.max_length,
+            "bytes": id_bytes * train.num_events,
+        }
+        return replace(row, **whole, targets="hard", share_of_events=1.0)
 
 
 def _teachers_of(summary: Summary) -> Teachers:

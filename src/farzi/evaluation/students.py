@@ -1,0 +1,78 @@
+"""The models that a study trains, each of them a piece of work that another process can do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from farzi.evaluation.task import NextItem
+from farzi.models import SequenceModel
+from farzi.summary import Summary, Teacher, from_real
+from farzi.training import Fitted, Teachers, TensorSequences, Training, TrajectoryStore, as_training_set, fit
+
+Method = Literal["full", "random", "random_teacher", "farzi"]
+"""What a model is trained on: all data, random real sequences, the same with teachers' targets, or the summary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Students:
+    """Trains models of one kind from scratch, by any method.
+
+    Args:
+        summary: gives the size of every method's training set, and is one.
+        task: real data.
+        model: what is trained.
+        teachers: whose expectations label random sequences.
+        store: of models trained on full data.
+    """
+
+    summary: Summary
+    task: NextItem
+    model: SequenceModel
+    teachers: Teachers
+    store: TrajectoryStore
+
+    def train(self, method: Method, training: Training, seed: int, drawn: int) -> Fitted:
+        """Train one model.
+
+        Args:
+            method: what on.
+            training: how.
+            seed: of the training.
+            drawn: seed of the random sequences.
+
+        Returns:
+            the trained model.
+        """
+        if method == "full":
+            return self.task.train(self.model, training, self.store, seed).fitted
+        return fit(self.model, self.sequences(method, drawn), training, self.task.score(self.model), seed=seed)
+
+    def label(self, seed: int) -> None:
+        """See to it that the store holds one of the teachers.
+
+        Args:
+            seed: of its training.
+        """
+        self.task.train(self.model, self.teachers.training, self.store, seed)
+
+    def sequences(self, method: Method, seed: int) -> TensorSequences:
+        """What a method trains on.
+
+        Args:
+            method: ``random``, ``random_teacher`` or ``farzi``.
+            seed: of the random sequences.
+
+        Returns:
+            as many sequences as the summary has.
+        """
+        factors = self.summary.factors
+        if method == "farzi":
+            return as_training_set(factors)
+        drawn = self.task.draw(factors.num_sequences, factors.length, seed)
+        if method == "random":
+            return TensorSequences(inputs=drawn[:, :-1], targets=drawn[:, 1:], vocab_size=factors.vocab_size)
+        rank = factors.decoder.shape[0]
+        teachers = [self._teacher(number) for number in range(self.teachers.count)]
+        return as_training_set(from_real(drawn, factors.vocab_size, teachers, kind=factors.kind, rank=rank, seed=seed))
+
+    def _teacher(self, seed: int) -> Teacher:
+        return self.model, self.task.train(self.model, self.teachers.training, self.store, seed).parameters

@@ -1,0 +1,55 @@
+"""Work handed to other processes: results in order, one thread each, and a clear word when one is killed."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+
+from farzi.errors import InputError
+from farzi.training import Workers
+
+
+def thread_count(number: int) -> tuple[int, int, int]:
+    return number, torch.get_num_threads(), os.getpid()
+
+
+def kill_itself(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_results_come_in_order_from_processes_of_one_thread():
+    with Workers(2) as workers:
+        numbers, threads, processes = zip(*workers.map(thread_count, range(5)), strict=True)
+    assert numbers == (0, 1, 2, 3, 4)
+    assert set(threads) == {1}
+    assert os.getpid() not in processes
+
+
+def test_one_worker_is_this_process():
+    with Workers(1) as workers:
+        assert [result[2] for result in workers.map(thread_count, range(3))] == [os.getpid()] * 3
+
+
+def test_a_worker_that_is_killed_is_told_of():
+    with Workers(2) as workers, pytest.raises(InputError, match=r"worker process was killed.*fewer workers"):
+        list(workers.map(kill_itself, range(2)))
+
+
+def test_an_error_ends_the_processes():
+    def work() -> None:
+        with Workers(2) as workers:
+            list(workers.map(thread_count, range(2)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    for child in multiprocessing.active_children():
+        child.join(10)
+    assert not multiprocessing.active_children()
+
+
+def test_there_is_at_least_one_worker():
+    with pytest.raises(InputError, match="workers is 0"):
+        Workers(0)
