@@ -121,7 +121,7 @@ class Segments:
 class Tree:
     """Keep states along one branch of a tree of segments of segments (as REPLAY, arXiv 2503.13751).
 
-    ``(arity - 1) log(T) / log(arity)`` states are alive and about ``T log(T) / log(arity)`` steps are taken again.
+    ``(arity - 1) log(T) / log(arity)`` states are alive, and at most ``T log(T) / log(arity)`` steps are taken again.
 
     Args:
         arity: parts into which a segment is cut, at least 2.
@@ -183,9 +183,10 @@ _OTHERWISE = "take fewer steps, or replay with Segments() or Tree()"
 class Unstep:
     """Keep the final state alone and undo each step (Farzi Data's way; Sachdeva et al., 2023; Maclaurin et al., 2015).
 
-    Rounding grows by ``1 / beta1`` with every step that is undone, so states are held in float64, and the first one,
-    which is kept beside the last, is compared with what was found. Past some 200 steps of Adam that fails: use
-    :class:`Segments` or :class:`Tree`.
+    Rounding grows by ``1 / beta1`` with every step that is undone, and by more where a second moment grew from nearly
+    nothing, so states are held in float64, and the first one, which is kept beside the last, is compared with what was
+    found. From fresh weights, or past some 200 steps, that fails (docs/adjoint.md): use :class:`Segments` or
+    :class:`Tree`.
 
     Args:
         tolerance: largest relative distance of the state that was found from the one that training started from.
@@ -352,10 +353,13 @@ def _drain(steps: list[Step]) -> Iterator[Step]:
 
 
 def _check(steps: Sequence[Step], end: _Kept) -> None:
-    if not torch.equal(steps[-1].after.weights, end.fetch().weights):
+    found, wanted = steps[-1].after, end.fetch()
+    same = torch.equal(found.weights, wanted.weights)
+    if not same or not all(torch.equal(part, wanted.moments[name]) for name, part in found.moments.items()):
         raise ReplayError(
-            f"inner steps {steps[0].number} to {steps[-1].number} came out differently when they were taken again; the "
-            "loss must be deterministic: no dropout, and no operation that adds up in another order every time"
+            f"inner steps {steps[0].number} to {steps[-1].number} came out differently when they were taken again, or "
+            "some step before them did; the loss must be deterministic: no dropout, and no operation that adds up in "
+            "another order every time"
         )
 
 

@@ -221,9 +221,12 @@ class _FirstThatWorks:
         while len(self._engines) > 1:
             try:
                 result = self._engines[0](loss, layout, weights, batch, direction)
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:  # NotImplementedError is one
-                failed = self._engines.pop(0)
-                logger.info("%s cannot differentiate this loss (%s)", failed.__name__, str(error).partition("\n")[0])
+                failed = getattr(self._engines[0], "__name__", self._engines[0])
+                logger.info("%s cannot differentiate this loss (%s)", failed, str(error).partition("\n")[0])
+                del self._engines[0]
             else:
                 self._engines = self._engines[:1]
                 return result
