@@ -31,12 +31,7 @@ def table(rows: list[dict]) -> str:
 
 def picture(rows: list[dict], path: Path) -> None:
     """Retention of every metric by method, as bars beside the line of the full data."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "farzi", "font.size": 11})
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     shown = [row for row in rows if row["method"] != "full"]
     names = list(rows[0]["metrics"])
     figure, axes = pyplot.subplots(figsize=(8, 3.4), layout="constrained")
@@ -85,14 +80,140 @@ def grid(points: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+WAYS = {
+    "exact": "exact, float32",
+    "folded": "folded",
+    "window": "window of 20",
+    "unstep": "`Unstep`",
+    "unstep float32": "un-stepped in float32",
+}
+"""Columns of the study of adjoints, in order."""
+
+
+def cases(record: dict) -> list[tuple[int, int]]:
+    """The cases of the study: where each starts, and how many steps it takes; fresh starts first."""
+    return sorted({(row["start"], row["steps"]) for row in record["rows"]})
+
+
+def spread(values: list[float]) -> str:
+    """The smallest and the largest of a few numbers."""
+    low, high = _short(min(values)), _short(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _short(value: float) -> str:
+    """A number to two digits."""
+    if value and not 1e-3 <= abs(value) < 1e5:
+        digits, power = f"{value:.1e}".split("e")
+        return f"{digits}e{int(power)}"
+    return f"{float(f'{value:.2g}'):g}"
+
+
+def study(record: dict) -> str:
+    """Two Markdown tables of the study of adjoints: gradients by the examples, and by the weights at the start."""
+    texts = []
+    for of, title in (("examples", "By the synthetic inputs and targets"), ("weights", "By the weights at the start")):
+        ways = {way: label for way, label in WAYS.items() if of == "examples" or way != "window"}
+        head = ["from step", "steps", "seeds", "norm", *ways.values()]
+        lines = [f"*{title}: relative error, and cosine where it says so.*", ""]
+        lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        for case in cases(record):
+            rows = [row for row in record["rows"] if (row["start"], row["steps"]) == case]
+            exact = [row["norm"][of] for row in rows if row["way"] == "exact" and row["status"] == "ok"]
+            cells = [*map(str, case), str(len({row["seed"] for row in rows})), spread(exact) if exact else "not finite"]
+            cells += [_compared([row for row in rows if row["way"] == way], of) for way in ways]
+            lines.append("| " + " | ".join(cells) + " |")
+        texts.append("\n".join(lines) + "\n")
+    return "\n".join(texts)
+
+
+def _compared(rows: list[dict], of: str) -> str:
+    """One way's errors over the seeds, and its failures."""
+    errors = [row["relative_error"][of] for row in rows if of in row.get("relative_error", {})]
+    cosines = [row["cosine"][of] for row in rows if of in row.get("cosine", {})]
+    parts = [spread(errors)] if errors else []
+    if errors and max(errors) > 0.01:
+        low, high = (f"{round(value, 3) + 0.0:g}" for value in (min(cosines), max(cosines)))
+        parts.append(f"cosine {low if low == high else f'{low} to {high}'}")
+    if failed := sum(row["status"] != "ok" for row in rows):
+        parts.append(f"{failed} of {len(rows)} not finite")
+    return "; ".join(parts) or "not run"
+
+
+def study_picture(record: dict, path: Path) -> None:
+    """Norm of the meta-gradient and error of each way against the number of steps, a mark a seed."""
+    pyplot = _pyplot()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.9), layout="constrained")
+    top = 30.0
+    styles = {
+        "exact": ("#444444", "o"),
+        "folded": ("#d1495b", "s"),
+        "window": ("#edae49", "D"),
+        "unstep": ("#30638e", "^"),
+        "unstep float32": ("#8fb0d9", "v"),
+    }
+    for place, (way, (colour, mark)) in enumerate(styles.items()):
+        for row in (row for row in record["rows"] if row["way"] == way):
+            warm = row["start"] > 0
+            look = {"color": colour, "marker": mark, "markersize": 5, "linestyle": "", "clip_on": False}
+            look |= {"markerfacecolor": "none" if warm else colour, "alpha": 0.8}
+            at = row["steps"] * 1.08 ** (place - 2)
+            if way == "exact" and row["status"] == "ok":
+                left.plot(row["steps"], row["norm"]["examples"], **look)
+            error = row.get("relative_error", {}).get("examples")
+            if row["status"] != "ok" or error is not None:
+                right.plot(at, top if error is None else min(max(error, 1e-8), top), **look)
+        right.plot([], [], color=colour, marker=mark, linestyle="", label=WAYS[way].replace("`", ""))
+    left.set_ylabel("norm of the exact meta-gradient")
+    right.set_ylabel("relative error of the meta-gradient")
+    right.set_ylim(1e-8, top)
+    right.axhline(1, color="black", linewidth=0.8, linestyle="--")
+    right.text(1, 1.04, "at the edge: larger, or not finite", ha="right", fontsize=8, transform=right.transAxes)
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=len(styles))
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        lengths = sorted({row["steps"] for row in record["rows"]})
+        axes.set_xticks(lengths, [str(steps) for steps in lengths])
+        axes.minorticks_off()
+        axes.set_xlabel("inner steps (hollow: from step 200 on)")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"svg.hashsalt": "farzi", "font.size": 11})
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def rendered(record: list | dict) -> str | None:
+    """The tables of a record by its form; None for forms that have none."""
+    if isinstance(record, dict):
+        rows = record.get("rows") or [{}]
+        return study(record) if {"way", "start"} <= rows[0].keys() else None
+    if not record:
+        return None
+    if "method" in record[0]:
+        return table(record)
+    return grid(record) if {"model", "training"} <= record[0].keys() else None
+
+
 def write_tables() -> None:
-    """Write ``_generated/NAME.md`` for every record."""
+    """Write ``_generated/NAME.md`` for every record that has a table."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
     for path in sorted(RESULTS.glob("*.json")):
-        rows = json.loads(path.read_text())
-        (folder / f"{path.stem}.md").write_text(table(rows) if "method" in rows[0] else grid(rows))
+        text = rendered(json.loads(path.read_text()))
+        if text is not None:
+            (folder / f"{path.stem}.md").write_text(text)
 
 
 if __name__ == "__main__":
     picture(json.loads((RESULTS / "demo.json").read_text()), HERE / "_static" / "demo.svg")
+    study_picture(json.loads((RESULTS / "adjoint-study.json").read_text()), HERE / "_static" / "adjoint-study.svg")

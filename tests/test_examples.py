@@ -1,0 +1,81 @@
+"""The examples do what they say, and so does the Python in the guide to replays."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+
+def example(name: str, folder: str = "examples") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "examples").glob("*.py")])
+def test_an_example_is_short(name):
+    assert len((ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_one_gradient_through_500_steps_tells_most_flipped_labels():
+    """Where it is zero or wrong, the area under the curve is about one half, and the accuracy stays."""
+    found = example("noisy_labels").main(outer_steps=1)
+    assert found["auc"] > 0.9
+    assert found["accuracy_learned"] > found["accuracy_equal"] + 0.05
+
+
+@pytest.mark.slow
+def test_learned_weights_train_nearly_as_well_as_clean_labels():
+    found = example("noisy_labels").main()
+    assert found["auc"] > 0.98
+    assert found["accuracy_learned"] > max(0.95, found["accuracy_equal"] + 0.08)
+
+
+def test_three_gradients_through_500_steps_make_a_schedule_better_than_constant_rates():
+    """Rates start at 0.03, which is in the grid: wrong gradients make them worse than that."""
+    numbers, rates = example("learned_schedule").main(outer_steps=3, test_seeds=2)
+    assert numbers["loss_learned"] < 0.8 * numbers["loss_constant"]
+    assert rates.shape == (500,)
+    assert rates[-1] < rates.max() / 2
+
+
+@pytest.mark.slow
+def test_a_learned_schedule_halves_the_loss_of_the_best_constant_rate():
+    numbers, rates = example("learned_schedule").main()
+    assert numbers["loss_learned"] < 0.5 * numbers["loss_constant"]
+    assert rates[-1] < rates.max() / 10
+
+
+def test_the_snippets_of_the_guide_to_replays_run():
+    guide = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    names: dict = {"__name__": "guide"}
+    for block in re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    first, *others = names["gradients"].values()
+    assert float(first.norm()) > 0
+    assert len(others) == 3
+    assert all(torch.equal(first, other) for other in others[:2]), (
+        "kept and replayed steps are the same to the last bit"
+    )
+    torch.testing.assert_close(others[2], first, rtol=1e-3, atol=1e-6)
+
+
+def test_the_study_of_adjoints_becomes_tables_and_unknown_records_become_nothing():
+    results = example("results", "docs")
+    row = {"way": "exact", "start": 0, "steps": 10, "seed": 0, "status": "ok", "norm": {"examples": 1234, "weights": 2}}
+    folded = row | {"way": "folded", "cosine": {"examples": 0.5}, "relative_error": {"examples": 0.123}}
+    failed = row | {"way": "unstep", "status": "NonFiniteError"}
+    text = results.rendered({"rows": [row, folded, folded | {"seed": 1}, failed]})
+    line = "| 0 | 10 | 2 | 1200 | not run | 0.12; cosine 0.5 | not run | 1 of 1 not finite | not run |"
+    assert line in text.splitlines()
+    assert [results.rendered(record) for record in ({}, [], {"rows": [{"steps": 1}]}, [{"steps": 1}], {"a": 1})] == [
+        None
+    ] * 5
