@@ -1,0 +1,1 @@
+"""What benchmarks/metagrad.py compares, and how it measures it."""

@@ -1,0 +1,123 @@
+"""How far gradient and Hessian-vector product are from the matrix products that they cannot do without."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from farzi import metagrad
+from farzi.models import Batch, sequence_loss, softmax_cross_entropy
+from metagrad_contenders.problem import Problem
+
+HEAD_GRADIENT = ("H E^T", "P E", "P^T H")
+HEAD_HVP = ("H E^T", "P E", "Hd E^T", "H Ed^T", "Pd E", "P Ed", "Pd^T H", "P^T Hd")
+MODEL_GRADIENT = (*HEAD_GRADIENT, "X E", "X^T G")
+MODEL_HVP = (*HEAD_HVP, "X E", "X Ed", "X^T G", "G E^T", "Gd Ed^T")
+"""By hidden states H, weights E, inputs X, residual P = softmax - target, and G, the derivative by X E; d: a tangent.
+
+``P E`` belongs to the product with the Hessian because the tangents of H depend on the weights. ``P^T H`` does not:
+the direction Ed is a constant. ``G E^T`` and ``Gd Ed^T`` make up the mixed derivative by the inputs; that by the
+targets needs no product of its own. The model's own small products are not counted, so the ratios of the whole model
+are higher than they need be.
+"""
+
+
+def measure(problem: Problem, repeats: int) -> dict:
+    """Median seconds of the computations and of their bare products, taken in turn."""
+    tasks = _farzi(problem)
+    floors = {
+        "head gradient": HEAD_GRADIENT,
+        "head hvp": HEAD_HVP,
+        "model gradient": MODEL_GRADIENT,
+        "model hvp": MODEL_HVP,
+    }
+    operands = _operands(problem)
+    for name, products in floors.items():
+        tasks[f"{name} floor"] = _products(operands, products)
+    seconds = _interleaved(tasks, repeats)
+    return {
+        name: {
+            "seconds": seconds[name],
+            "floor_seconds": seconds[f"{name} floor"],
+            "ratio": seconds[name] / seconds[f"{name} floor"],
+            "products": [_describe(operands, product) for product in products],
+        }
+        for name, products in floors.items()
+    }
+
+
+def _interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for turn in range(repeats + 2):
+        for name, task in tasks.items():
+            began = time.perf_counter()
+            task()
+            if turn >= 2:
+                seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def _farzi(problem: Problem) -> dict[str, Callable[[], object]]:
+    model, layout = problem.model, metagrad.Layout.of(problem.parameters)
+    weights = layout.flatten(problem.parameters)
+    direction = torch.randn_like(weights)
+    batch = {"inputs": problem.inputs, "targets": problem.targets}
+    target = problem.targets.flatten(0, 1)
+    normal = torch.randn(len(target), model.dim)
+    hidden, hidden_dot = (x.requires_grad_() for x in (normal, torch.randn_like(normal)))
+    weight = problem.parameters["embedding"].clone().requires_grad_()
+    weight_dot = torch.randn_like(weight).detach()
+    soft = target.clone().requires_grad_()
+
+    def loss(parameters: metagrad.Tensors, batch: metagrad.Tensors) -> Tensor:
+        return sequence_loss(model, parameters, Batch(**batch))
+
+    def head_gradient():
+        return torch.autograd.grad(softmax_cross_entropy(hidden, weight, target), [hidden, weight])
+
+    def head_hvp():
+        with forward_ad.dual_level():
+            duals = forward_ad.make_dual(hidden, hidden_dot), forward_ad.make_dual(weight, weight_dot)
+            slope = forward_ad.unpack_dual(softmax_cross_entropy(*duals, soft)).tangent
+        return torch.autograd.grad(slope, [hidden, weight, soft, hidden_dot])
+
+    return {
+        "head gradient": head_gradient,
+        "head hvp": head_hvp,
+        "model gradient": lambda: metagrad.gradient(loss, layout, weights, batch),
+        "model hvp": lambda: metagrad.reverse_over_forward(loss, layout, weights, batch, direction),
+    }
+
+
+def _operands(problem: Problem) -> dict[str, Tensor]:
+    """A dense matrix for each letter."""
+    rows, vocab = problem.inputs.shape[0] * problem.inputs.shape[1], problem.inputs.shape[2]
+    shapes = {
+        **dict.fromkeys(("X", "P", "Pd"), (rows, vocab)),
+        **dict.fromkeys(("H", "Hd", "G", "Gd"), (rows, problem.model.dim)),
+        **dict.fromkeys(("E", "Ed"), (vocab, problem.model.dim)),
+    }
+    return {name: torch.randn(shape) for name, shape in shapes.items()}
+
+
+def _factors(operands: dict[str, Tensor], product: str) -> list[Tensor]:
+    return [operands[x.removesuffix("^T")].T if x.endswith("^T") else operands[x] for x in product.split()]
+
+
+def _products(operands: dict[str, Tensor], products: tuple[str, ...]) -> Callable[[], object]:
+    factors = [_factors(operands, product) for product in products]
+    work = [(a, b, torch.empty(a.shape[0], b.shape[1])) for a, b in factors]
+
+    def run() -> None:
+        for a, b, out in work:
+            torch.mm(a, b, out=out)
+
+    return run
+
+
+def _describe(operands: dict[str, Tensor], product: str) -> str:
+    sizes = (f"({a} x {b})" for a, b in (x.shape for x in _factors(operands, product)))
+    return f"{product}: {' '.join(sizes)}"
