@@ -129,7 +129,7 @@ class MetaMatching:
         real = next(problem.real.batches(self.real_batch_size, generator))
         if not self.teacher_share or not problem.teachers:
             return real
-        mixed = expectations(real.inputs, problem.teachers) * self.teacher_share
+        mixed = expectations(real.inputs, problem.teachers).mul_(self.teacher_share)
         event = torch.full_like(mixed[..., :1], 1 - self.teacher_share)
         return Batch(real.inputs, mixed.scatter_add_(-1, real.targets.clamp_min(0)[..., None], event))
 

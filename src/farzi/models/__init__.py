@@ -1,12 +1,13 @@
 """Causal sequence models, their layers and the output head."""
 
 from farzi.models.base import Parameters, SequenceModel
-from farzi.models.head import softmax_cross_entropy
+from farzi.models.head import CHUNK_ROWS, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
 from farzi.models.registry import MODELS, build_model
 from farzi.models.sasrec import SASRec
 
 __all__ = [
+    "CHUNK_ROWS",
     "MODELS",
     "Batch",
     "Parameters",

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from farzi.models.dual import has_tangent, unpack
 
 CHUNK_ROWS = 256
+"""Positions whose predictions over the whole vocabulary are held at a time."""
 
 
 def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:

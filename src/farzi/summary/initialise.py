@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from farzi.models import Parameters, SequenceModel, hidden_states, softmax_cross_entropy
+from farzi.models import CHUNK_ROWS, Parameters, SequenceModel, hidden_states, softmax_cross_entropy
 from farzi.summary.factors import Factors
 
 Teacher = tuple[SequenceModel, Parameters]
@@ -72,10 +72,17 @@ def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
         distributions, ``(sequences, length, vocab)``.
     """
     with torch.no_grad():
-        total = torch.zeros(())
-        for model, parameters in teachers:
-            total = total + (hidden_states(model, parameters, sequences) @ parameters["embedding"].T).softmax(-1)
-    return total / len(teachers)
+        read = [
+            (hidden_states(model, parameters, sequences).flatten(0, 1), parameters["embedding"])
+            for model, parameters in teachers
+        ]
+        total = read[0][0].new_zeros(sequences.numel(), len(read[0][1]))
+        for start in range(0, len(total), CHUNK_ROWS):  # so that a teacher's predictions stay in cache
+            part = slice(start, start + CHUNK_ROWS)
+            for hidden, embedding in read:
+                total[part] += (hidden[part] @ embedding.T).softmax(-1)
+            total[part] /= len(read)
+    return total.view(*sequences.shape, -1)
 
 
 def factorise(
