@@ -278,6 +278,12 @@ def test_undoing_too_many_steps_is_an_error():
         unstepped(600)
 
 
+def test_undoing_too_many_steps_ends_in_a_replay_error_of_its_own():
+    """Whatever the adjoint makes of the steps on the way, they must not come to an end as if they were right."""
+    with pytest.raises(ReplayError, match=r"undoing 600 inner steps .*Segments"):
+        list(Unstep().forward(Trainer(), START, 600)[1])
+
+
 def test_undoing_past_the_tolerance_is_an_error():
     with pytest.raises(ReplayError, match=r"undoing 100 inner steps led to a state off by .*tolerance of 1e-14.*Tree"):
         unstepped(100, tolerance=1e-14)
