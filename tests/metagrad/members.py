@@ -8,8 +8,10 @@ from torch import Tensor
 from farzi.metagrad.adam import Adam
 from farzi.metagrad.hvp import Hvp, reverse_over_forward, reverse_over_reverse
 from farzi.metagrad.optimizer import Optimizer
-from farzi.metagrad.replay import Replay, Segments, StoreAll, Tree, Unstep, Window
+from farzi.metagrad.replay import Replay, StoreAll, Window
+from farzi.metagrad.segments import Segments, Tree
 from farzi.metagrad.sgd import SGD
+from farzi.metagrad.unstep import Unstep
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from torch import Tensor
 from zoo import NUM_EXAMPLES, PROBLEMS
 
 from farzi.metagrad.hvp import Hvp
-from farzi.metagrad.replay import Replay, StoreAll, Unstep
+from farzi.metagrad.replay import Replay, StoreAll
 from farzi.metagrad.unroll import InnerRun
+from farzi.metagrad.unstep import Unstep
 
 LENGTHS = [7, 23]
 

@@ -8,10 +8,12 @@ from torch import Tensor
 from zoo import NUM_EXAMPLES, PROBLEMS
 
 from farzi.metagrad.adam import Adam
-from farzi.metagrad.replay import Segments, StoreAll, Unstep, Window
+from farzi.metagrad.replay import StoreAll, Window
+from farzi.metagrad.segments import Segments
 from farzi.metagrad.sgd import SGD
 from farzi.metagrad.tensors import Layout, Loss
 from farzi.metagrad.unroll import InnerRun, NonFiniteError
+from farzi.metagrad.unstep import Unstep
 
 PAIR = Layout({"a": torch.Size([2]), "b": torch.Size([3])})
 LR = 0.01

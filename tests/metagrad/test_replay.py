@@ -14,7 +14,6 @@ from farzi.metagrad import (
     SGD,
     Adam,
     InnerRun,
-    NonFiniteError,
     Rates,
     Replay,
     ReplayError,
@@ -274,7 +273,8 @@ def test_undoing_single_precision_goes_through_double():
 
 
 def test_undoing_too_many_steps_is_an_error():
-    with pytest.raises((ReplayError, NonFiniteError)):
+    """Adjoints that are carried along states so far off cease to be finite before the first state is reached."""
+    with pytest.raises(ReplayError, match=r"undoing 600 inner steps went astray .*Segments"):
         unstepped(600)
 
 

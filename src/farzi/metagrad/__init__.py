@@ -3,10 +3,12 @@
 from farzi.metagrad.adam import Adam, FoldedAdam
 from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
 from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
-from farzi.metagrad.replay import Replay, ReplayError, Segments, Step, StoreAll, Trainer, Tree, Unstep, Window
+from farzi.metagrad.replay import Replay, ReplayError, Step, Steps, StoreAll, Trainer, Window
+from farzi.metagrad.segments import Segments, Tree
 from farzi.metagrad.sgd import SGD
 from farzi.metagrad.tensors import Layout, Loss, Tensors
 from farzi.metagrad.unroll import InnerRun, MetaGradient, NonFiniteError, OuterLoss
+from farzi.metagrad.unstep import Unstep
 
 __all__ = [
     "SGD",
@@ -27,6 +29,7 @@ __all__ = [
     "Segments",
     "State",
     "Step",
+    "Steps",
     "StoreAll",
     "Tensors",
     "Trainer",

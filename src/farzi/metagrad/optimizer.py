@@ -1,6 +1,7 @@
 """What an inner optimiser is: a rule that turns gradients into directions, and the adjoint of that rule."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,12 @@ class State(NamedTuple):
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]  (hides tuple.count, of no use on a state)
     weights: Tensor
     moments: Tensors
+
+
+def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    """A state with every tensor changed."""
+    moments = {name: change(part) for name, part in state.moments.items()}
+    return State(state.count, change(state.weights), moments)
 
 
 class Cotangent(NamedTuple):

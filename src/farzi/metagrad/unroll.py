@@ -150,8 +150,11 @@ class InnerRun:
             batch = trainer.batch(step.number)
             product, mixed = hvp(self.loss, self.layout, step.before.weights, batch, d_grad)
             d = d._replace(weights=d.weights + product)
-            back = f"inner step {step.number}, on the way back"
-            _check_finite(self.layout.unflatten(d.weights) | mixed, back)
+            try:
+                _check_finite(self.layout.unflatten(d.weights) | mixed, f"inner step {step.number}, on the way back")
+            except NonFiniteError as error:
+                steps.throw(error)
+                raise
             for name, part in mixed.items():
                 if name in examples:
                     d_inputs[name].index_add_(0, indices, part)
