@@ -1,13 +1,14 @@
 """Ways of differentiating through Adam: each takes a problem and returns the gradients."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from farzi import metagrad
-from farzi.models import Batch, sequence_loss
+from farzi.models import Batch, SASRec, sequence_loss
 from metagrad_contenders.problem import LR, Problem
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -25,16 +26,40 @@ class Gradients(NamedTuple):
     weights: Tensor
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The inner loss with farzi's own output head; one model's is the same loss each time, so that it compiles once."""
+
+    model: SASRec
+
+    def __call__(self, parameters: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:
+        """Mean cross-entropy of a batch."""
+        return sequence_loss(self.model, parameters, Batch(**batch))
+
+
+COMPILED = metagrad.Compiled()
+
+
 def farzi(problem: Problem, replay: str) -> Gradients:
     """farzi.metagrad with its own output head."""
+    return _farzi(problem, replay, metagrad.Eager())
+
+
+def farzi_compiled(problem: Problem, replay: str) -> Gradients:
+    """The same with its steps compiled."""
+    return _farzi(problem, replay, COMPILED)
+
+
+def _farzi(problem: Problem, replay: str, execution: metagrad.Execution) -> Gradients:
     model, layout = problem.model, metagrad.Layout.of(problem.parameters)
     real = Batch(problem.real[:, :-1], problem.real[:, 1:])
     optimizer = metagrad.Adam(beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
     run = metagrad.InnerRun(
-        loss=lambda parameters, batch: sequence_loss(model, parameters, Batch(**batch)),
+        loss=Loss(model),
         layout=layout,
         optimizer=optimizer,
         replay=getattr(metagrad, replay)(),
+        execution=execution,
     )
     moments = {"first": layout.flatten(problem.first), "second": layout.flatten(problem.second)}
     start = optimizer.init(layout.flatten(problem.parameters))._replace(count=problem.count, moments=moments)
@@ -132,6 +157,7 @@ def _torchopt_start(problem: Problem, part):
 
 CONTENDERS: dict[str, Callable[[Problem, str], Gradients]] = {
     "farzi": farzi,
+    "farzi compiled": farzi_compiled,
     "autograd": autograd,
     "autograd, step by step": autograd_by_step,
     "higher": higher,

@@ -48,15 +48,15 @@ def child(path: str) -> None:
         result["floor"] = floor.measure(problem, run.steps)
     else:
         differentiate = CONTENDERS[run.contender]
-        differentiate(
-            replace(problem, schedule=problem.schedule[:1]), run.replay
-        )  # torch compiles and loads on first use
+        began = time.perf_counter()
+        differentiate(replace(problem, schedule=problem.schedule[:1]), run.replay)  # torch loads on first use
+        first = time.perf_counter() - began
         baseline = _mib("VmRSS")
         began = time.perf_counter()
         found = differentiate(problem, run.replay)
         seconds = time.perf_counter() - began
         # Not getrusage: its peak begins with that of the process which started this one.
-        result |= {"seconds": seconds, "value": found.value, "baseline_mib": baseline, "peak_mib": _mib("VmHWM")}
+        result |= {"seconds": seconds, "first_use_seconds": first, "value": found.value, "baseline_mib": baseline, "peak_mib": _mib("VmHWM")}
         if run.gradients:
             torch.save(_comparable(found), run.gradients)
     Path(path).write_text(json.dumps(result))

@@ -1,6 +1,7 @@
 """Exact differentiation through training: optimisers and their adjoints, Hessian-vector products, replay."""
 
 from farzi.metagrad.adam import Adam, FoldedAdam
+from farzi.metagrad.execution import Compiled, CompileError, Eager, Execution
 from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
 from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
 from farzi.metagrad.replay import Replay, ReplayError, Step, Steps, StoreAll, Trainer, Window
@@ -13,7 +14,11 @@ from farzi.metagrad.unstep import Unstep
 __all__ = [
     "SGD",
     "Adam",
+    "CompileError",
+    "Compiled",
     "Cotangent",
+    "Eager",
+    "Execution",
     "FoldedAdam",
     "Hvp",
     "InnerRun",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from farzi.metagrad.adam import Adam
+from farzi.metagrad.execution import Eager, Execution
 from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
 from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
 from farzi.metagrad.replay import Replay, Step, StoreAll
@@ -58,6 +59,7 @@ class InnerRun:
         optimizer: the inner optimiser.
         replay: how states are kept for the way back.
         engines: ways to make Hessian-vector products; the first that the loss allows is used.
+        execution: how gradients and Hessian-vector products are executed.
 
     Raises:
         ValueError: there is no engine.
@@ -68,6 +70,7 @@ class InnerRun:
     optimizer: Optimizer = field(default_factory=Adam)
     replay: Replay = field(default_factory=StoreAll)
     engines: tuple[Hvp, ...] = (reverse_over_forward, reverse_over_reverse)
+    execution: Execution = field(default_factory=Eager)
 
     def __post_init__(self) -> None:
         if not self.engines:
@@ -142,7 +145,7 @@ class InnerRun:
         d = Cotangent(d_weights, self.optimizer.zero_moments(d_weights))
         d_inputs = {name: torch.zeros_like(part) for name, part in trainer.differentiable.items()}
         d_rates = d_weights.new_zeros(2, len(schedule))
-        hvp = _FirstThatWorks(self.engines)
+        hvp = _FirstThatWorks(self.engines, self.execution)
         for step in steps:
             indices, rates = schedule[step.number], trainer.rates[step.number]
             d_grad, d, by_rates = self.optimizer.adjoint(step.before, step.grad, step.after, rates, d)
@@ -207,23 +210,24 @@ class _Trainer:
         return Step(number, State(state.count - 1, weights, optimizer.undo(state.moments, grad)), grad, state)
 
     def _gradient(self, number: int, weights: Tensor) -> Tensor:
-        _, grad = gradient(self.run.loss, self.run.layout, weights.to(self.dtype), self.batch(number))
-        _check_finite(self.run.layout.unflatten(grad), f"inner step {number}")
+        run = self.run
+        _, grad = run.execution(gradient, run.loss, run.layout, weights.to(self.dtype), self.batch(number))
+        _check_finite(run.layout.unflatten(grad), f"inner step {number}")
         return grad.to(weights.dtype)
 
 
 class _FirstThatWorks:
     """Engines in turn until one can differentiate the loss; that one from then on."""
 
-    def __init__(self, engines: tuple[Hvp, ...]) -> None:
-        self._engines = list(engines)
+    def __init__(self, engines: tuple[Hvp, ...], execution: Execution) -> None:
+        self._engines, self._execution = list(engines), execution
 
     def __call__(
         self, loss: Loss, layout: Layout, weights: Tensor, batch: Tensors, direction: Tensor
     ) -> tuple[Tensor, Tensors]:
         while len(self._engines) > 1:
             try:
-                result = self._engines[0](loss, layout, weights, batch, direction)
+                result = self._execution(self._engines[0], loss, layout, weights, batch, direction)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:  # NotImplementedError is one
@@ -233,7 +237,7 @@ class _FirstThatWorks:
             else:
                 self._engines = self._engines[:1]
                 return result
-        return self._engines[0](loss, layout, weights, batch, direction)
+        return self._execution(self._engines[0], loss, layout, weights, batch, direction)
 
 
 def _each(name: str, rate: float | Tensor, steps: int) -> list[float]:
