@@ -9,7 +9,9 @@ from metagrad_contenders.problem import Shape
 FOREIGN = ("higher", "higher, epsilon scaled", "torchopt")
 BY_STEP = "autograd, step by step"
 OTHERS = ("autograd", BY_STEP, "higher", "torchopt")
-UNSTEP_STEPS = 100
+COMPILED = "farzi compiled"
+MOST_STEPS = {"StoreAll": 200, "Unstep": 100}
+"""How far the grid goes with a replay: un-stepping drifts, and whoever takes a thousand steps wants to save memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,8 @@ def quick() -> list[Case]:
     middle = Case(replay="StoreAll", repeats=3)
     return [
         middle,
+        replace(middle, contender=COMPILED),
         *(replace(middle, contender=name, replay="", repeats=1 if name == BY_STEP else 3) for name in OTHERS),
-        *(replace(middle, replay=name, repeats=1) for name in REPLAYS[1:] if name != frugal()),
         replace(middle, dtype="float64", repeats=1),
         *fresh(),
         *(Case(replay=frugal(), steps=steps) for steps in (10, 1000)),
@@ -49,8 +51,10 @@ def full() -> list[Case]:
     cases = [Case(replay="StoreAll", dtype="float64"), *fresh()]
     for steps in (10, 50, 100, 200, 1000):
         for batch in (10, 50):
-            base = Case(steps=steps, batch=batch, repeats=1 if steps > 200 else 3)
-            cases += [replace(base, replay=name) for name in REPLAYS if name != "Unstep" or steps <= UNSTEP_STEPS]
+            base = Case(steps=steps, batch=batch, repeats=3 if steps == 100 else 1)
+            cases += [replace(base, replay=name) for name in REPLAYS if steps <= MOST_STEPS.get(name, steps)]
+            compiled = frugal() if steps > MOST_STEPS["StoreAll"] else "StoreAll"
+            cases.append(replace(base, contender=COMPILED, replay=compiled))
             cases += [replace(base, contender=name) for name in OTHERS]
     small = Case(replay="StoreAll", steps=5, repeats=3)
     shapes = [Shape(vocab=vocab, sequences=10) for vocab in (1_000, 10_000, 50_000)]

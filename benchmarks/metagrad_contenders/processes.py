@@ -56,7 +56,13 @@ def child(path: str) -> None:
         found = differentiate(problem, run.replay)
         seconds = time.perf_counter() - began
         # Not getrusage: its peak begins with that of the process which started this one.
-        result |= {"seconds": seconds, "first_use_seconds": first, "value": found.value, "baseline_mib": baseline, "peak_mib": _mib("VmHWM")}
+        result |= {
+            "seconds": seconds,
+            "first_use_seconds": first,
+            "value": found.value,
+            "baseline_mib": baseline,
+            "peak_mib": _mib("VmHWM"),
+        }
         if run.gradients:
             torch.save(_comparable(found), run.gradients)
     Path(path).write_text(json.dumps(result))
@@ -67,10 +73,12 @@ def measure(run: Run, python: str, script: str, folder: str) -> dict[str, Any]:
     path, errors = Path(folder) / "run.json", Path(folder) / "errors.txt"
     path.write_text(json.dumps(asdict(run)))
     library = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
+    # With a cache of its own, the first process that compiles says what that takes where nothing was compiled before.
+    environment = {**os.environ, "PYTHONPATH": library, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/compiled"}
     command = [python, "-W", "ignore", script, "--worker", str(path)]
     try:
         with errors.open("w") as stream:
-            process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, "PYTHONPATH": library})
+            process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
     except OSError as error:
         return {"status": "missing", "reason": error.strerror}
     stopped = _watch(process, run.seconds)
