@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import metagrad_results
+
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
 PERCENT = ("HR@10", "HR@100", "nDCG@10", "nDCG@100", "AUC")
@@ -182,6 +184,11 @@ def study_picture(record: dict, path: Path) -> None:
     pyplot.close(figure)
 
 
+def growth_picture(record: dict, path: Path) -> None:
+    """What time and memory of a meta-gradient grow with."""
+    metagrad_results.growth(_pyplot(), record, path)
+
+
 def _pyplot():
     import matplotlib
 
@@ -196,6 +203,8 @@ def rendered(record: list | dict) -> str | None:
     """The tables of a record by its form; None for forms that have none."""
     if isinstance(record, dict):
         rows = record.get("rows") or [{}]
+        if "speedup_vs_higher" in record:
+            return f"{metagrad_results.headline(record)}\n{metagrad_results.contenders(record)}"
         return study(record) if {"way", "start"} <= rows[0].keys() else None
     if not record:
         return None
@@ -217,3 +226,7 @@ def write_tables() -> None:
 if __name__ == "__main__":
     picture(json.loads((RESULTS / "demo.json").read_text()), HERE / "_static" / "demo.svg")
     study_picture(json.loads((RESULTS / "adjoint-study.json").read_text()), HERE / "_static" / "adjoint-study.svg")
+    _pyplot()
+    metagrad_results.growth(
+        json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad-growth.svg"
+    )

@@ -57,7 +57,7 @@ def full() -> list[Case]:
             cases.append(replace(base, contender=COMPILED, replay=compiled))
             cases += [replace(base, contender=name) for name in OTHERS]
     small = Case(replay="StoreAll", steps=5, repeats=3)
-    shapes = [Shape(vocab=vocab, sequences=10) for vocab in (1_000, 10_000, 50_000)]
+    shapes = [Shape(), *(Shape(vocab=vocab, sequences=10) for vocab in (1_000, 10_000, 50_000))]
     shapes += [Shape(sequences=sequences) for sequences in (10, 200)]
     shapes += [Shape(dim=dim) for dim in (16, 64, 128)]
     return cases + [replace(small, shape=shape) for shape in shapes]

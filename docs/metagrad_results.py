@@ -1,0 +1,99 @@
+"""Tables and a picture of the record that benchmarks/metagrad.py writes."""
+
+from pathlib import Path
+
+BASE = {"vocab": 1349, "sequences": 50, "dim": 32}
+SIZES = {"vocab": "events V", "sequences": "synthetic sequences", "dim": "width d"}
+
+
+def _plain(row: dict) -> bool:
+    """Whether a row belongs into the table of contenders."""
+    return row["dtype"] == "float32" and row["shape"] == BASE and not row["zero_moments"] and row["steps"] >= 10
+
+
+def _name(row: dict) -> str:
+    return f"{row['contender']}, `{row['replay']}`" if row["replay"] else row["contender"]
+
+
+def contenders(record: dict) -> str:
+    """A Markdown table for each batch size: milliseconds a step and peak memory, by contender and number of steps."""
+    rows = [row for row in record["rows"] if _plain(row)]
+    texts = []
+    for batch in sorted({row["batch"] for row in rows}):
+        own = [row for row in rows if row["batch"] == batch]
+        steps = sorted({row["steps"] for row in own})
+        lines = [f"*{batch} sequences of {record['length']} a batch: milliseconds a step, and peak memory in MiB.*", ""]
+        lines += ["| way | " + " | ".join(f"T = {number}" for number in steps) + " |", "|" + "---|" * (len(steps) + 1)]
+        for name in dict.fromkeys(_name(row) for row in own):
+            found = {row["steps"]: row for row in own if _name(row) == name}
+            lines.append("| " + " | ".join([name, *(_cell(found.get(number)) for number in steps)]) + " |")
+        texts.append("\n".join(lines) + "\n")
+    return "\n".join(texts)
+
+
+def _cell(row: dict | None) -> str:
+    if row is None:
+        return "not run"
+    return f"{row['ms_per_step']:.0f}; {row['peak_mib']:.0f}" if row["status"] == "ok" else row["status"]
+
+
+def headline(record: dict) -> str:
+    """A Markdown table of how many times as fast farzi is, with compiled steps and without."""
+    lines = ["| against | compiled | not compiled |", "|---|---|---|"]
+    for key, name in (
+        ("autograd", "autograd, one graph"),
+        ("autograd_step_by_step", "autograd, step by step"),
+        ("higher", "`higher` 0.2.1"),
+        ("torchopt", "`torchopt` 0.7.3"),
+    ):
+        found = (record[f"speedup_vs_{key}"], record[f"speedup_vs_{key}_eager"])
+        lines.append(f"| {name} | " + " | ".join("not run" if x is None else f"{x:.2f}" for x in found) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def growth(pyplot, record: dict, path: Path) -> None:
+    """Peak memory and time against the number of steps, and time and memory of a step against each size."""
+    figure, grid = pyplot.subplots(2, 4, figsize=(12, 5.2), layout="constrained", sharex="col")
+    rows = [row for row in record["rows"] if row["status"] == "ok"]
+    shown = [row for row in rows if _plain(row) and row["batch"] == 10]
+    for name in dict.fromkeys(_name(row) for row in shown):
+        own = sorted((row for row in shown if _name(row) == name), key=lambda row: row["steps"])
+        style = {"linestyle": "-" if name.startswith("farzi") else "--", "marker": "o", "markersize": 3}
+        for axes, values in zip(grid[:, 0], (_seconds(own), _memory(own)), strict=True):
+            axes.plot(
+                [row["steps"] for row in own], values, style, marker="o", markersize=3, label=name.replace("`", "")
+            )
+    for column, (size, label) in enumerate(SIZES.items(), 1):
+        own = _along(rows, size)
+        for axes, values in zip(grid[:, column], ([row["ms_per_step"] for row in own], _memory(own)), strict=True):
+            axes.plot([row["shape"][size] for row in own], values, color="#d1495b", marker="o", markersize=4)
+        grid[1, column].set_xlabel(label)
+        grid[0, column].set_ylabel("ms a step")
+    grid[1, 0].set_xlabel("inner steps T")
+    grid[0, 0].set_ylabel("seconds")
+    for axes in grid.flat:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[1]:
+        axes.set_ylabel("peak MiB above the start")
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center", ncols=5
+    )
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def _along(rows: list[dict], size: str) -> list[dict]:
+    """Rows of five steps that differ in one size alone; vocabularies have fewer sequences, to fit into memory."""
+    base = BASE | ({"sequences": 10} if size == "vocab" else {})
+    fits = [row for row in rows if row["steps"] == 5 and {**row["shape"], size: 0} == {**base, size: 0}]
+    return sorted(fits, key=lambda row: row["shape"][size])
+
+
+def _seconds(rows: list[dict]) -> list[float]:
+    return [row["seconds"] for row in rows]
+
+
+def _memory(rows: list[dict]) -> list[float]:
+    return [max(row["peak_mib"] - row["baseline_mib"], 1) for row in rows]
