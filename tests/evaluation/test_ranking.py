@@ -29,6 +29,11 @@ class Table:
     def parameters(self, scores: Tensor) -> Parameters:
         return {"embedding": torch.cat([torch.eye(len(scores)), scores.T], 1)}
 
+    def untied(self, scores: Tensor, bias: Tensor) -> Parameters:
+        vocab = len(scores)
+        output = torch.cat([torch.zeros(vocab, vocab), (scores - bias).T], 1)
+        return {"embedding": torch.eye(vocab, 2 * vocab), "output": output, "output_bias": bias}
+
     def hidden(self, parameters: Parameters, embeddings: Tensor, padding: Tensor | None = None, rate: float = 0.0):
         vocab = embeddings.shape[-1] // 2
         return torch.cat([torch.zeros_like(embeddings[..., vocab:]), embeddings[..., :vocab]], -1)
@@ -51,6 +56,13 @@ def scores_with_ties(vocab: int) -> Tensor:
 
 def rank_table(scores: Tensor, **options) -> np.ndarray:
     return ranks(Table(), Table().parameters(scores), held_out(len(scores))[0], **options)
+
+
+def test_scores_are_made_of_the_output_vectors_and_bias():
+    scores = scores_with_ties(40)
+    bias = torch.randint(-25, 25, (40,), generator=torch.Generator().manual_seed(2)).float() / 8
+    found = ranks(Table(), Table().untied(scores, bias), held_out(40)[0])
+    assert (found == rank_table(scores)).all()
 
 
 def test_agrees_with_ir_measures():

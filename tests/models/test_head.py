@@ -95,6 +95,24 @@ def test_numerical_derivatives_across_chunks(kind, monkeypatch):
     assert gradgradcheck(softmax_cross_entropy, inputs)
 
 
+@kinds
+def test_a_bias_is_added_to_the_scores(kind, monkeypatch):
+    monkeypatch.setattr(head, "CHUNK_ROWS", 2)
+    (hidden, weight, *_), hard = problem(5, kind)
+    soft, bias = normals((5, VOCAB), (VOCAB,), seed=3)
+    target = soft if kind == "soft" else hard
+    logs = (hidden @ weight.T + bias).log_softmax(1)
+    wanted = -(soft.softmax(1) * logs).sum(1).mean() if kind == "soft" else -logs[torch.arange(5), hard].mean()
+    found = softmax_cross_entropy(hidden, weight, soft.softmax(1) if kind == "soft" else hard, bias)
+    torch.testing.assert_close(found, wanted, **close)
+    assert gradgradcheck(softmax_cross_entropy, (hidden, weight, target, bias))
+
+
+def test_a_bias_of_another_vocabulary_is_refused():
+    with pytest.raises(ValueError, match=r"bias is \(8,\); it must be \(9,\)"):
+        softmax_cross_entropy(torch.zeros(5, 4), torch.zeros(9, 4), torch.zeros(5, dtype=torch.long), torch.zeros(8))
+
+
 def test_the_size_of_chunks_does_not_matter(monkeypatch):
     leaves, hard = problem(7, "hard")
     monkeypatch.setattr(head, "CHUNK_ROWS", 3)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farzi.models import SASRec
+from farzi.models import SASRec, hidden_states
 from farzi.summary import SHARPNESS, Factors, expectations, factorise, from_real
 
 
@@ -101,6 +101,16 @@ def test_factorising_recovers_distributions_of_that_rank():
 def teachers(vocab: int, count: int = 2) -> list:
     model = SASRec(dim=8, max_length=6)
     return [(model, {k: 3 * v for k, v in model.init(vocab, seed).items()}) for seed in range(count)]
+
+
+def test_teachers_expect_with_their_output_vectors_and_bias():
+    model = SASRec(dim=8, max_length=6)
+    output, bias = torch.randn(15, 8), torch.randn(15)
+    tied = model.init(15, 0)
+    teacher = {**tied, "output": output, "output_bias": bias}
+    sequences = torch.randint(15, (4, 6), generator=torch.Generator().manual_seed(0))
+    wanted = (hidden_states(model, tied, sequences) @ output.T + bias).softmax(-1)
+    torch.testing.assert_close(expectations(sequences, [(model, teacher)]), wanted)
 
 
 def test_free_factors_start_as_real_events_with_the_teachers_expectations():

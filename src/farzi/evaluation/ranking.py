@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farzi.events import HeldOut, gather
-from farzi.models import Parameters, SequenceModel, hidden_states
+from farzi.models import Parameters, SequenceModel, hidden_states, scores
 
 
 def ranks(
@@ -25,17 +25,17 @@ def ranks(
     Returns:
         ranks from 1 (best) to the size of the vocabulary, ``(rows,)``.
     """
-    embedding = parameters["embedding"]
+    device = parameters["embedding"].device
     found: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(held_out), batch_size):
             part = slice(start, start + batch_size)
             rows = gather(held_out.events, held_out.starts[part], held_out.ends[part], model.max_length)
-            inputs = torch.from_numpy(rows).to(embedding.device)
-            targets = torch.from_numpy(held_out.targets[part].astype(np.int64)).to(embedding.device)
-            scores = hidden_states(model, parameters, inputs)[:, -1] @ embedding.T
+            inputs = torch.from_numpy(rows).to(device)
+            targets = torch.from_numpy(held_out.targets[part].astype(np.int64)).to(device)
+            scored = scores(parameters, hidden_states(model, parameters, inputs)[:, -1])
             # Counted by what it beats: a score that is not a number beats nothing and ranks last.
-            found.append(scores.shape[1] - (scores < scores.gather(1, targets[:, None])).sum(1).cpu())
+            found.append(scored.shape[1] - (scored < scored.gather(1, targets[:, None])).sum(1).cpu())
     return torch.cat(found).numpy()
 
 

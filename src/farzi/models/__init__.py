@@ -1,6 +1,6 @@
 """Causal sequence models, their layers and the output head."""
 
-from farzi.models.base import Parameters, SequenceModel
+from farzi.models.base import Parameters, SequenceModel, output_layer, scores
 from farzi.models.head import CHUNK_ROWS, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
 from farzi.models.registry import MODELS, build_model
@@ -15,6 +15,8 @@ __all__ = [
     "SequenceModel",
     "build_model",
     "hidden_states",
+    "output_layer",
+    "scores",
     "sequence_loss",
     "softmax_cross_entropy",
 ]

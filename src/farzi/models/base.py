@@ -3,9 +3,40 @@
 from typing import Protocol
 
 from torch import Tensor
+from torch.nn import functional
 
 Parameters = dict[str, Tensor]
-"""Named tensors. ``embedding`` is ``(vocab, dim)`` and is the output matrix as well."""
+"""Named tensors. ``embedding`` is ``(vocab, dim)``.
+
+Two more belong to the output, where a model has them: ``output``, ``(vocab, dim)``, scores events in place of the
+embedding, and ``output_bias``, ``(vocab,)``, is added to the scores.
+"""
+
+
+def output_layer(parameters: Parameters) -> tuple[Tensor, Tensor | None]:
+    """What hidden states are multiplied with to score events.
+
+    Args:
+        parameters: of a model.
+
+    Returns:
+        output vectors, ``(vocab, dim)``, and their bias, ``(vocab,)`` or None for none.
+    """
+    return parameters.get("output", parameters["embedding"]), parameters.get("output_bias")
+
+
+def scores(parameters: Parameters, hidden: Tensor) -> Tensor:
+    """Score every event; the softmax of the scores is the model's prediction.
+
+    Args:
+        parameters: of a model.
+        hidden: hidden states, ``(..., dim)``.
+
+    Returns:
+        scores, ``(..., vocab)``.
+    """
+    weight, bias = output_layer(parameters)
+    return functional.linear(hidden, weight, bias)
 
 
 class SequenceModel(Protocol):

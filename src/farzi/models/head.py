@@ -19,8 +19,8 @@ CHUNK_ROWS = 256
 """Positions whose predictions over the whole vocabulary are held at a time."""
 
 
-def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy of ``softmax(hidden @ weight.T)`` against hard or soft targets.
+def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of ``softmax(hidden @ weight.T + bias)`` against hard or soft targets.
 
     Twice differentiable, in reverse and in forward mode.
 
@@ -28,6 +28,7 @@ def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Ten
         hidden: hidden states, ``(positions, dim)``.
         weight: output vectors, ``(vocab, dim)``; for tied models the embedding.
         target: event ids ``(positions,)``, or distributions ``(positions, vocab)`` whose rows sum to one.
+        bias: added to the scores, ``(vocab,)``, or None for none.
 
     Returns:
         a scalar: nats per position.
@@ -35,24 +36,45 @@ def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Ten
     Raises:
         ValueError: the shapes do not fit each other.
     """
-    soft = target.ndim == 2
     if hidden.ndim != 2 or hidden.shape[1] != weight.shape[1] or target.shape[0] != hidden.shape[0]:
         raise ValueError(
             f"hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)} and target {tuple(target.shape)} differ"
         )
-    if soft and target.shape[1] != weight.shape[0]:
+    if target.ndim == 2 and target.shape[1] != weight.shape[0]:
         raise ValueError(f"target has {target.shape[1]} columns, the vocabulary {weight.shape[0]} events")
+    if bias is not None:
+        if bias.shape != weight.shape[:1]:
+            raise ValueError(f"bias is {tuple(bias.shape)}; it must be ({weight.shape[0]},), a number for each event")
+        hidden, weight = with_bias(hidden, weight, bias)
+    return _mean_loss(hidden, weight, target)
+
+
+def with_bias(hidden: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden states and output vectors with one entry more, whose product is the score with its bias.
+
+    Args:
+        hidden: ``(positions, dim)``.
+        weight: ``(vocab, dim)``.
+        bias: ``(vocab,)``.
+
+    Returns:
+        ``(positions, dim + 1)`` and ``(vocab, dim + 1)``.
+    """
+    return torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1), torch.cat([weight, bias[:, None]], 1)
+
+
+def _mean_loss(hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tensor:
     if has_tangent(hidden, weight):
         return _with_tangent(hidden, weight, target)
     value, *grads = _Gradient.apply(hidden, weight, target)  # pyright: ignore[reportGeneralTypeIssues]
     return _Known.apply(value, hidden, weight, target, *grads)  # pyright: ignore[reportReturnType]
 
 
-def _with_tangent(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+def _with_tangent(hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tensor:
     """The loss with its directional derivative as tangent; the tangent can be differentiated once more in reverse."""
     (h, h_dot), (w, w_dot) = unpack(hidden), unpack(weight)
     with torch.no_grad():
-        first, second = _passes(h, w, target, (h_dot, w_dot), target.requires_grad)
+        first, second = _passes(h, w, target, (h_dot, w_dot), target is not None and target.requires_grad)
     assert second is not None
     grads = second.hidden, second.weight, second.target, first.hidden, first.weight
     slope = _Known.apply(second.value, h, w, target, h_dot, w_dot, *grads)
@@ -74,7 +96,7 @@ class _Sums:
 
 
 def _passes(
-    h: Tensor, w: Tensor, y: Tensor, direction: tuple[Tensor, Tensor] | None, need_target: bool
+    h: Tensor, w: Tensor, y: Tensor | None, direction: tuple[Tensor, Tensor] | None, need_target: bool
 ) -> tuple[_Sums, _Sums | None]:
     """Loss and gradient, and with a direction ``(h_dot, w_dot)`` their tangents, chunk by chunk.
 
@@ -83,10 +105,8 @@ def _passes(
     Pairs of products with a common factor are one product of twice the width.
     """
     rows, dim = h.shape
-    need_target = need_target and y.ndim == 2
-    first = _Sums(
-        h.new_zeros(()), torch.empty_like(h), torch.zeros_like(w), torch.empty_like(y) if need_target else None
-    )
+    d_target = torch.empty_like(y) if need_target and y is not None and y.ndim == 2 else None
+    first = _Sums(h.new_zeros(()), torch.empty_like(h), torch.zeros_like(w), d_target)
     second = None
     h_two, w_two, w_swapped = h, w, w
     if direction is not None:
@@ -99,7 +119,8 @@ def _passes(
         logits = h[part] @ w.T
         if first.target is not None and second is None:
             torch.mul(logits, -1 / rows, out=first.target[part])
-        residual, loss = _residual(logits, y[part])
+        target = None if y is None else y[part]
+        residual, loss = _residual(logits, target)
         first.value += loss
         wide = residual @ w_two
         first.hidden[part] = wide[:, :dim]
@@ -109,7 +130,7 @@ def _passes(
             second.value += torch.vdot(residual.view(-1), slope.view(-1))
             if second.target is not None:
                 torch.mul(slope, -1 / rows, out=second.target[part])
-            p = _add_target(residual, y[part])
+            p = _add_target(residual, target, 1)
             slope *= p
             slope.addcmul_(p, slope.sum(1, keepdim=True), value=-1)
             second.hidden[part] = wide[:, dim:].addmm(slope, w)
@@ -123,18 +144,23 @@ def _passes(
     return first, second
 
 
-def _residual(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _residual(logits: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
     """``softmax(logits) - y``, in the memory of ``logits``, and the summed loss."""
-    picked = torch.vdot(logits.view(-1), y.reshape(-1)) if y.ndim == 2 else logits.gather(1, y[:, None]).sum()
+    if y is None:
+        picked = logits.new_zeros(())
+    else:
+        picked = torch.vdot(logits.view(-1), y.reshape(-1)) if y.ndim == 2 else logits.gather(1, y[:, None]).sum()
     peak = logits.amax(1)
     p = torch.softmax(logits, 1, out=logits)
     loss = (peak - p.amax(1).log()).sum() - picked  # the largest probability is one over the sum of exponentials
-    return (p.sub_(y), loss) if y.ndim == 2 else (p.scatter_add_(1, y[:, None], -torch.ones_like(p[:, :1])), loss)
+    return _add_target(p, y, -1), loss
 
 
-def _add_target(residual: Tensor, y: Tensor) -> Tensor:
-    """The probabilities again, in the memory of the residual."""
-    return residual.add_(y) if y.ndim == 2 else residual.scatter_add_(1, y[:, None], torch.ones_like(residual[:, :1]))
+def _add_target(p: Tensor, y: Tensor | None, sign: int) -> Tensor:
+    """Targets added to probabilities, or taken off, in the memory of the probabilities."""
+    if y is None:
+        return p
+    return p.add_(y, alpha=sign) if y.ndim == 2 else p.scatter_add_(1, y[:, None], torch.full_like(p[:, :1], sign))
 
 
 class _Known(torch.autograd.Function):
@@ -155,7 +181,7 @@ class _Value(torch.autograd.Function):
     """The loss beside its tangent, whose gradient is seldom asked for: only where a function of the loss bends."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tensor:
         ctx.save_for_backward(hidden, weight, target)
         return value.clone()
 
@@ -171,7 +197,7 @@ class _Gradient(torch.autograd.Function):
     """Loss and gradient as one function whose own derivative is the Hessian's product with the cotangents."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor | None, ...]:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor | None) -> tuple[Tensor | None, ...]:
         ctx.save_for_backward(hidden, weight, target)
         ctx.set_materialize_grads(False)
         first, _ = _passes(hidden, weight, target, None, ctx.needs_input_grad[2])

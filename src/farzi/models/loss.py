@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional
 
-from farzi.models.base import Parameters, SequenceModel
+from farzi.models.base import Parameters, SequenceModel, output_layer
 from farzi.models.head import softmax_cross_entropy
 from farzi.models.layers import mix
 
@@ -56,7 +56,8 @@ def sequence_loss(model: SequenceModel, parameters: Parameters, batch: Batch, ra
         a scalar: nats per event.
     """
     hidden = hidden_states(model, parameters, batch.inputs, rate)
+    weight, bias = output_layer(parameters)
     if batch.inputs.is_floating_point():
-        return softmax_cross_entropy(hidden.flatten(0, 1), parameters["embedding"], batch.targets.flatten(0, 1))
+        return softmax_cross_entropy(hidden.flatten(0, 1), weight, batch.targets.flatten(0, 1), bias)
     real = batch.inputs >= 0 if batch.targets.is_floating_point() else batch.targets >= 0
-    return softmax_cross_entropy(hidden[real], parameters["embedding"], batch.targets[real])
+    return softmax_cross_entropy(hidden[real], weight, batch.targets[real], bias)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from farzi.models import CHUNK_ROWS, Parameters, SequenceModel, hidden_states, softmax_cross_entropy
+from farzi.models import CHUNK_ROWS, Parameters, SequenceModel, hidden_states, scores, softmax_cross_entropy
 from farzi.summary.factors import Factors
 
 Teacher = tuple[SequenceModel, Parameters]
@@ -73,14 +73,13 @@ def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
     """
     with torch.no_grad():
         read = [
-            (hidden_states(model, parameters, sequences).flatten(0, 1), parameters["embedding"])
-            for model, parameters in teachers
+            (hidden_states(model, parameters, sequences).flatten(0, 1), parameters) for model, parameters in teachers
         ]
-        total = read[0][0].new_zeros(sequences.numel(), len(read[0][1]))
+        total = read[0][0].new_zeros(sequences.numel(), len(read[0][1]["embedding"]))
         for start in range(0, len(total), CHUNK_ROWS):  # so that a teacher's predictions stay in cache
             part = slice(start, start + CHUNK_ROWS)
-            for hidden, embedding in read:
-                total[part] += (hidden[part] @ embedding.T).softmax(-1)
+            for hidden, parameters in read:
+                total[part] += scores(parameters, hidden[part]).softmax(-1)
             total[part] /= len(read)
     return total.view(*sequences.shape, -1)
 
