@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad, grad, gradcheck, gradgradcheck
 
-from farzi.models import head, softmax_cross_entropy
+from farzi.models import head, log_partition, softmax_cross_entropy
 
 DIM, VOCAB = 4, 9
 ROWS = [1, 5, head.CHUNK_ROWS, 2 * head.CHUNK_ROWS + 17]
@@ -111,6 +111,14 @@ def test_a_bias_is_added_to_the_scores(kind, monkeypatch):
 def test_a_bias_of_another_vocabulary_is_refused():
     with pytest.raises(ValueError, match=r"bias is \(8,\); it must be \(9,\)"):
         softmax_cross_entropy(torch.zeros(5, 4), torch.zeros(9, 4), torch.zeros(5, dtype=torch.long), torch.zeros(8))
+
+
+def test_without_targets_the_log_of_the_sum_of_exponentials_is_left(monkeypatch):
+    monkeypatch.setattr(head, "CHUNK_ROWS", 2)
+    hidden, weight = inputs = normals((5, DIM), (VOCAB, DIM))
+    torch.testing.assert_close(log_partition(*inputs), (hidden @ weight.T).logsumexp(1).mean(), **close)
+    assert gradcheck(log_partition, inputs)
+    assert gradgradcheck(log_partition, inputs)
 
 
 def test_the_size_of_chunks_does_not_matter(monkeypatch):

@@ -7,7 +7,7 @@ from torch.nn.functional import one_hot
 
 from farzi.metagrad import Layout
 from farzi.metagrad.hvp import gradient, reverse_over_forward, reverse_over_reverse
-from farzi.models import Batch, Parameters, SASRec, scores, sequence_loss
+from farzi.models import Batch, Factored, Parameters, SASRec, scores, sequence_loss
 
 VOCAB = 11
 MODEL = SASRec(dim=4, max_length=6)
@@ -66,6 +66,24 @@ def test_hard_sequences(engine, names):
     ours = lambda p, batch: sequence_loss(MODEL, p, Batch(**batch))  # noqa: E731
     theirs = lambda p, batch: plain(p, *(one_hot(part, VOCAB).double() for part in batch.values()))  # noqa: E731
     assert_same(engine, ours, theirs, parameters(names), batch)
+
+
+@engines
+@outputs
+@pytest.mark.parametrize("kind", ["free", "next"])
+def test_soft_sequences_in_factors(engine, names, kind):
+    def decoded(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        inputs, targets = (
+            (batch[name] @ batch["decoder"] / 0.7).softmax(-1) if name in batch else None
+            for name in ("latents", "targets")
+        )
+        return (inputs[:, :-1], inputs[:, 1:]) if targets is None else (inputs, targets)
+
+    batch = {"latents": normal(3, 5, 4), "decoder": normal(4, VOCAB, seed=2)}
+    if kind == "free":
+        batch["targets"] = normal(3, 5, 4, seed=1)
+    ours = lambda p, batch: sequence_loss(MODEL, p, Factored(**batch, temperature=0.7))  # noqa: E731
+    assert_same(engine, ours, lambda p, batch: plain(p, *decoded(batch)), parameters(names), batch)
 
 
 @outputs

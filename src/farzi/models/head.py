@@ -5,6 +5,7 @@ For a vocabulary of ordinary size nearly all time of a small sequence model goes
 in cache, and no such array outlives its chunk (docs/method.md, section 5).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,28 @@ from torch.autograd.function import once_differentiable
 from farzi.models.dual import has_tangent, unpack
 
 CHUNK_ROWS = 256
-"""Positions whose predictions over the whole vocabulary are held at a time."""
+"""Most positions whose distributions over the whole vocabulary are held at a time."""
+
+CHUNK_ENTRIES = 2**22
+"""Most probabilities that are held at a time: what stays in cache (16 MiB in float32)."""
+
+LEAST_ROWS = 32
+"""Positions that are held at a time however large the vocabulary: with fewer, reading the weights takes longest."""
+
+
+def chunks(rows: int, vocab: int) -> Iterator[slice]:
+    """Cut positions into chunks whose distributions may be held.
+
+    Args:
+        rows: number of positions.
+        vocab: number of events.
+
+    Yields:
+        slices of the positions, in order.
+    """
+    size = min(CHUNK_ROWS, max(LEAST_ROWS, CHUNK_ENTRIES // vocab))
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -45,22 +67,24 @@ def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, bias: 
     if bias is not None:
         if bias.shape != weight.shape[:1]:
             raise ValueError(f"bias is {tuple(bias.shape)}; it must be ({weight.shape[0]},), a number for each event")
-        hidden, weight = with_bias(hidden, weight, bias)
+        hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1)
+        weight = torch.cat([weight, bias[:, None]], 1)
     return _mean_loss(hidden, weight, target)
 
 
-def with_bias(hidden: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden states and output vectors with one entry more, whose product is the score with its bias.
+def log_partition(hidden: Tensor, weight: Tensor) -> Tensor:
+    """Mean of ``logsumexp(hidden @ weight.T)``: cross-entropy but for the score of the target.
+
+    Twice differentiable, in reverse and in forward mode.
 
     Args:
-        hidden: ``(positions, dim)``.
-        weight: ``(vocab, dim)``.
-        bias: ``(vocab,)``.
+        hidden: hidden states, ``(positions, dim)``.
+        weight: output vectors, ``(vocab, dim)``.
 
     Returns:
-        ``(positions, dim + 1)`` and ``(vocab, dim + 1)``.
+        a scalar.
     """
-    return torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1), torch.cat([weight, bias[:, None]], 1)
+    return _mean_loss(hidden, weight, None)
 
 
 def _mean_loss(hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tensor:
@@ -114,8 +138,7 @@ def _passes(
         h_two, w_two = torch.cat([h, direction[0]], 1), torch.cat([w, direction[1]], 1)
         w_swapped = torch.cat([direction[1], w], 1)
     both = torch.zeros_like(w_two)
-    for start in range(0, rows, CHUNK_ROWS):
-        part = slice(start, min(start + CHUNK_ROWS, rows))
+    for part in chunks(rows, len(w)):
         logits = h[part] @ w.T
         if first.target is not None and second is None:
             torch.mul(logits, -1 / rows, out=first.target[part])

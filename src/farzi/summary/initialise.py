@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from farzi.models import CHUNK_ROWS, Parameters, SequenceModel, hidden_states, scores, softmax_cross_entropy
+from farzi.models import Parameters, SequenceModel, chunks, hidden_states, scores, softmax_cross_entropy
 from farzi.summary.factors import Factors
 
 Teacher = tuple[SequenceModel, Parameters]
@@ -76,8 +76,7 @@ def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
             (hidden_states(model, parameters, sequences).flatten(0, 1), parameters) for model, parameters in teachers
         ]
         total = read[0][0].new_zeros(sequences.numel(), len(read[0][1]["embedding"]))
-        for start in range(0, len(total), CHUNK_ROWS):  # so that a teacher's predictions stay in cache
-            part = slice(start, start + CHUNK_ROWS)
+        for part in chunks(*total.shape):  # so that a teacher's predictions stay in cache
             for hidden, parameters in read:
                 total[part] += scores(parameters, hidden[part]).softmax(-1)
             total[part] /= len(read)
