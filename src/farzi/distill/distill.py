@@ -154,6 +154,7 @@ class _Work:
     def check_data(self) -> None:
         """Refuse data that nothing can be learned from before anything is written."""
         self.task.real(self.model)
+        self.objective.check(self.size.sequences, self.task.data.vocab_size)
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the summary but for the number of outer steps, as JSON holds it."""

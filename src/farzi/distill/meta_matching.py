@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from farzi.distill.examples import Decoded, Examples, InFactors
 from farzi.distill.objective import OuterGradient, Problem
+from farzi.errors import InputError
 from farzi.metagrad import Adam, InnerRun, Layout, NonFiniteError, Optimizer, Replay, State, StoreAll, Tensors
 from farzi.models import Batch, sequence_loss
 from farzi.summary import Factors, expectations
 from farzi.training import draw_schedule
 
 logger = logging.getLogger(__name__)
+
+MOST_DECODED_BYTES = 2**30
+"""A summary whose distributions take more than this stays in factors, which is slower; a gradient needs room for the
+distributions several times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,16 @@ class MetaMatching:
     from the summary of some outer steps ago is taken for what it would learn from the present one. A run that has taken
     ``steps`` begins anew.
 
+    Where the vocabulary is very large, inner steps may see a random part of it (``sampled_events``). At each outer step
+    events are dealt out at random to the synthetic sequences, none to two of them, and an inner step sees those of its
+    batch: the summary's distributions and the model's predictions are renormalised on them. This is biased. The
+    normaliser over a part of the events is smaller than over all, so every event that is seen is given more probability
+    than it has: by one over the part's probability, which differs between model and summary and from position to
+    position. Expected embeddings and gradients thus are ratios of sums over the sample, and the mean of such ratios is
+    not the ratio of the means. Whatever belongs to an event that a step does not see, a column of the decoder or a row
+    of the model's matrices, gets no gradient from that step. All this fades as the part grows to the whole. The outer
+    loss is always over all events.
+
     Args:
         inner: the inner optimiser.
         lr: its learning rate to begin with; the outer loop learns it.
@@ -34,6 +50,8 @@ class MetaMatching:
         steps: inner steps after which a run begins anew.
         runs: inner runs at different stages, taken in turn.
         batch_size: synthetic sequences an inner step.
+        sampled_events: events that an inner step sees, dealt out evenly to the sequences of its batch (a remainder is
+            left out); 0 for all.
         real_batch_size: real windows that measure the outer loss.
         teacher_share: share of the teachers' mean expectations in the real targets, the rest being the real events: a
             distribution tells more of what could have come next than the one event that did.
@@ -50,6 +68,7 @@ class MetaMatching:
     steps: int = 500
     runs: int = 8
     batch_size: int = 25
+    sampled_events: int = 0
     real_batch_size: int = 128
     teacher_share: float = 0.7
     snapshot_share: float = 0.0
@@ -60,11 +79,33 @@ class MetaMatching:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.steps < self.window:
             raise ValueError(f"steps is {self.steps}; it must be at least window = {self.window}")
+        if self.sampled_events and self.sampled_events < self.batch_size:
+            raise ValueError(
+                f"sampled_events is {self.sampled_events}; it must be at least batch_size = {self.batch_size}, "
+                "or 0 for all events"
+            )
         if not self.lr > 0:
             raise ValueError(f"lr is {self.lr}; it must be positive")
         for name in ("teacher_share", "snapshot_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+
+    def check(self, num_sequences: int, vocab_size: int) -> None:
+        """Refuse a summary whose vocabulary has too few events to be dealt out.
+
+        Args:
+            num_sequences: of the summary.
+            vocab_size: number of events in the vocabulary.
+
+        Raises:
+            InputError: ``sampled_events`` is too large.
+        """
+        batch = min(self.batch_size, num_sequences)
+        if self.sampled_events // batch * num_sequences > vocab_size:
+            raise InputError(
+                f"sampled_events is {self.sampled_events}, but {num_sequences} sequences share {vocab_size} events, "
+                f"{batch} sequences a step; give at most {vocab_size // num_sequences * batch}, or 0 for all events"
+            )
 
     def gradient(
         self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator
@@ -80,10 +121,11 @@ class MetaMatching:
 
         Returns:
             the real loss at the end of the window, its gradient, and the inner runs.
+
+        Raises:
+            InputError: there are too few events to be dealt out.
         """
-        tensors = {name: part.detach().requires_grad_() for name, part in factors.tensors().items()}
-        decoded = factors.with_tensors(tensors).decode()._asdict()
-        examples = {name: part.detach() for name, part in decoded.items()}
+        shown = self._show(factors, generator)
         model, count = problem.model, factors.num_sequences
 
         def schedule(steps: int) -> Tensor:
@@ -91,7 +133,7 @@ class MetaMatching:
 
         start, layout = self._begin(problem, generator)
         run = InnerRun(
-            loss=lambda parameters, batch: sequence_loss(model, parameters, Batch(**batch)),
+            loss=lambda parameters, batch: shown.loss(model, parameters, batch),
             layout=layout,
             optimizer=self.inner,
             replay=self.replay,
@@ -104,25 +146,37 @@ class MetaMatching:
             state = _restore(carry, slot)
             if state is None:  # the first run of its turn begins at a random stage, so that the runs are spread
                 stage = int(torch.randint(self.steps - self.window + 1, (), generator=generator))
-                state = run.run(start, examples, schedule(stage), lr)
+                state = run.run(start, shown.examples, schedule(stage), lr, shared=shown.shared)
             elif state.count + self.window > self.steps:
                 state = start
             meta = run.differentiate(
-                lambda parameters: sequence_loss(model, parameters, real), state, examples, schedule(self.window), lr
+                lambda parameters: sequence_loss(model, parameters, real),
+                state,
+                shown.examples,
+                schedule(self.window),
+                lr,
+                shared=shown.shared,
             )
         except NonFiniteError as error:
             logger.info("%s; the inner run begins anew", error)
-            nothing = {name: torch.zeros_like(part) for name, part in tensors.items()}
+            nothing = {name: torch.zeros_like(part) for name, part in factors.tensors().items()}
             return OuterGradient(value=math.nan, factors=nothing, log_lr=0.0, carry=carry | _store(slot, start))
-        grads = torch.autograd.grad(
-            list(decoded.values()), list(tensors.values()), [meta.examples[name] for name in decoded]
-        )
         return OuterGradient(
             value=meta.value,
-            factors=dict(zip(tensors, grads, strict=True)),
+            factors=shown.pull(meta),
             log_lr=float(meta.lr) * lr,
             carry=carry | _store(slot, meta.final),
         )
+
+    def _show(self, factors: Factors, generator: torch.Generator) -> Examples:
+        """The summary as the inner steps of this window see it."""
+        count, vocab_size = factors.num_sequences, factors.vocab_size
+        self.check(count, vocab_size)
+        if self.sampled_events:
+            each = self.sampled_events // min(self.batch_size, count)
+            dealt = torch.randperm(vocab_size, generator=generator)[: count * each].view(count, each)
+            return InFactors.of(factors, dealt.to(factors.decoder.device))
+        return Decoded(factors) if factors.decoded_bytes <= MOST_DECODED_BYTES else InFactors.of(factors)
 
     def _real_batch(self, problem: Problem, generator: torch.Generator) -> Batch:
         """Real windows, their targets mixed with what the teachers expect."""

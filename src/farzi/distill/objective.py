@@ -55,6 +55,10 @@ class Objective(Protocol):
         """Synthetic sequences an inner step."""
         ...
 
+    def check(self, num_sequences: int, vocab_size: int) -> None:
+        """Refuse, by an ``InputError``, a size of summary that it cannot serve; asked before anything is trained."""
+        ...
+
     def gradient(
         self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator
     ) -> OuterGradient:

@@ -1,6 +1,6 @@
 """Causal sequence models, their layers and the output head."""
 
-from farzi.models.base import Parameters, SequenceModel, output_layer, scores
+from farzi.models.base import Parameters, SequenceModel, output_layer, restrict, scores
 from farzi.models.factored import Factored, expected
 from farzi.models.head import chunks, log_partition, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
@@ -20,6 +20,7 @@ __all__ = [
     "hidden_states",
     "log_partition",
     "output_layer",
+    "restrict",
     "scores",
     "sequence_loss",
     "softmax_cross_entropy",

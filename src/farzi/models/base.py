@@ -39,6 +39,20 @@ def scores(parameters: Parameters, hidden: Tensor) -> Tensor:
     return functional.linear(hidden, weight, bias)
 
 
+def restrict(parameters: Parameters, events: Tensor) -> Parameters:
+    """The parameters of the same model of some events only.
+
+    Args:
+        parameters: of a model.
+        events: ids of the events that are left, ``(events,)``; those of the result are their places in here.
+
+    Returns:
+        parameters whose predictions are renormalised on these events.
+    """
+    by_event = ("embedding", "output", "output_bias")
+    return {name: part.index_select(0, events) if name in by_event else part for name, part in parameters.items()}
+
+
 class SequenceModel(Protocol):
     """A causal model as a value: it holds sizes, never tensors."""
 

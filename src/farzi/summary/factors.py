@@ -62,6 +62,11 @@ class Factors:
         """Number of events in the vocabulary."""
         return self.decoder.shape[1]
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Memory that inputs and targets take as distributions in float32."""
+        return 2 * 4 * self.num_sequences * self.length * self.vocab_size
+
     def tensors(self) -> dict[str, Tensor]:
         """The tensors that are learned, by name."""
         named = {"latents": self.latents, "decoder": self.decoder}
