@@ -9,6 +9,7 @@ from farzi.errors import InputError
 from farzi.events import Vocabulary
 from farzi.models import Batch, Parameters, SASRec, sequence_loss
 from farzi.summary import Advice, Card, Factors, Summary
+from farzi.summary import factors as summary_factors
 from farzi.training import TensorSequences, Training, as_training_set, fit
 
 MODEL = SASRec(dim=8, blocks=1, max_length=6)
@@ -148,3 +149,19 @@ def test_a_summary_says_how_to_train_on_it():
     assert same(fitted.parameters, expected.parameters)
     with pytest.raises(InputError, match="6 positions, but the model reads 5"):
         fit(SASRec(dim=8, max_length=5), summary)
+
+
+@pytest.mark.parametrize("kind", ["free", "next"])
+def test_a_large_summary_is_trained_on_in_factors_and_to_the_same_parameters(kind, monkeypatch):
+    torch.manual_seed(0)
+    targets = torch.randn(4, 5, 3) if kind == "free" else None
+    factors = Factors(
+        latents=torch.randn(4, 5 + (kind == "next"), 3), decoder=torch.randn(3, VOCAB), targets=targets, temperature=0.5
+    )
+    training = Training(lr=0.02, batch_size=3, steps=4)
+    wanted = fit(MODEL, as_training_set(factors), training)
+    monkeypatch.setattr(summary_factors, "MOST_DECODED_BYTES", 0)
+    monkeypatch.setattr(Factors, "decode", None)
+    data = as_training_set(factors)
+    assert (data.vocab_size, data.device) == (VOCAB, torch.device("cpu"))
+    torch.testing.assert_close(fit(MODEL, data, training).parameters, wanted.parameters, rtol=1e-4, atol=1e-5)

@@ -17,10 +17,6 @@ from farzi.training import draw_schedule
 
 logger = logging.getLogger(__name__)
 
-MOST_DECODED_BYTES = 2**30
-"""A summary whose distributions take more than this stays in factors, which is slower; a gradient needs room for the
-distributions several times."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class MetaMatching:
@@ -176,7 +172,7 @@ class MetaMatching:
             each = self.sampled_events // min(self.batch_size, count)
             dealt = torch.randperm(vocab_size, generator=generator)[: count * each].view(count, each)
             return InFactors.of(factors, dealt.to(factors.decoder.device))
-        return Decoded(factors) if factors.decoded_bytes <= MOST_DECODED_BYTES else InFactors.of(factors)
+        return InFactors.of(factors) if factors.is_large else Decoded(factors)
 
     def _real_batch(self, problem: Problem, generator: torch.Generator) -> Batch:
         """Real windows, their targets mixed with what the teachers expect."""

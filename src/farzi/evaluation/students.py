@@ -6,7 +6,16 @@ from typing import Literal
 from farzi.evaluation.task import NextItem
 from farzi.models import SequenceModel
 from farzi.summary import Summary, Teacher, from_real
-from farzi.training import Fitted, Teachers, TensorSequences, Training, TrajectoryStore, as_training_set, fit
+from farzi.training import (
+    Fitted,
+    Teachers,
+    TensorSequences,
+    Training,
+    TrainingSet,
+    TrajectoryStore,
+    as_training_set,
+    fit,
+)
 
 Method = Literal["full", "random", "random_teacher", "farzi"]
 """What a model is trained on: all data, random real sequences, the same with teachers' targets, or the summary."""
@@ -54,7 +63,7 @@ class Students:
         """
         self.task.train(self.model, self.teachers.training, self.store, seed)
 
-    def sequences(self, method: Method, seed: int) -> TensorSequences:
+    def sequences(self, method: Method, seed: int) -> TrainingSet:
         """What a method trains on.
 
         Args:

@@ -2,13 +2,14 @@
 
 from farzi.training.fit import Fitted, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.memory import keep_freed_memory
-from farzi.training.sets import RealSequences, TensorSequences, as_training_set, draw_schedule
+from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
 from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore, describe_model
 from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
 __all__ = [
     "FULL_DATA",
+    "FactoredSequences",
     "Fitted",
     "RealSequences",
     "Score",

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from farzi.errors import InputError
-from farzi.models import Batch, Parameters, SequenceModel, sequence_loss
+from farzi.models import Batch, Factored, Parameters, SequenceModel, sequence_loss
 from farzi.summary import Summary
 from farzi.training.sets import as_training_set
 
@@ -33,7 +33,7 @@ class TrainingSet(Protocol):
         """Where its batches are."""
         ...
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch | Factored]:
         """Yield shuffled batches for ever."""
         ...
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from farzi.errors import InputError
 from farzi.events import EventData, gather, windows
-from farzi.models import Batch
+from farzi.models import Batch, Factored
 from farzi.summary import Factors
 
 CPU = torch.device("cpu")
@@ -92,25 +92,64 @@ class TensorSequences:
         Yields:
             batches of ``batch_size`` sequences, or all of them where there are fewer.
         """
-        count = len(self.inputs)
-        size = min(batch_size, count)
-        while True:
-            for indices in draw_schedule(count, size, max(count // size, 1), generator):
-                indices = indices.to(self.device)
-                yield Batch(self.inputs[indices], self.targets[indices])
+        for indices in _passes(len(self.inputs), batch_size, generator):
+            indices = indices.to(self.device)
+            yield Batch(self.inputs[indices], self.targets[indices])
 
 
-def as_training_set(factors: Factors) -> TensorSequences:
-    """Decode factors into something that a model can be fitted to.
+@dataclass(frozen=True, kw_only=True)
+class FactoredSequences:
+    """The sequences of a summary, decoded a chunk at a time by whoever reads them.
+
+    Args:
+        factors: of the summary.
+    """
+
+    factors: Factors
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of events in the vocabulary."""
+        return self.factors.vocab_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.factors.decoder.device
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Factored]:
+        """Yield batches for ever, in the order of :func:`draw_schedule`.
+
+        Args:
+            batch_size: sequences a batch.
+            generator: source of randomness.
+
+        Yields:
+            batches of ``batch_size`` sequences, or all of them where there are fewer.
+        """
+        for indices in _passes(self.factors.num_sequences, batch_size, generator):
+            yield self.factors.factored(indices.to(self.device))
+
+
+def as_training_set(factors: Factors) -> TensorSequences | FactoredSequences:
+    """Make something of factors that a model can be fitted to.
 
     Args:
         factors: of a summary.
 
     Returns:
-        soft sequences, ``(sequences, length, vocab)``.
+        soft sequences, ``(sequences, length, vocab)``; in factors where these would be large.
     """
+    if factors.is_large:
+        return FactoredSequences(factors=factors)
     batch = factors.decode()
     return TensorSequences(inputs=batch.inputs, targets=batch.targets, vocab_size=factors.vocab_size)
+
+
+def _passes(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    size = min(batch_size, count)
+    while True:
+        yield from draw_schedule(count, size, max(count // size, 1), generator)
 
 
 def draw_schedule(count: int, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
