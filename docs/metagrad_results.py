@@ -46,7 +46,7 @@ def headline(record: dict) -> str:
         ("higher", "`higher` 0.2.1"),
         ("torchopt", "`torchopt` 0.7.3"),
     ):
-        found = (record[f"speedup_vs_{key}"], record[f"speedup_vs_{key}_eager"])
+        found = (record.get(f"speedup_vs_{key}"), record.get(f"speedup_vs_{key}_eager"))
         lines.append(f"| {name} | " + " | ".join("not run" if x is None else f"{x:.2f}" for x in found) + " |")
     return "\n".join(lines) + "\n"
 

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from farzi.distill import MetaMatching
 from farzi.errors import InputError
 from farzi.events import EventData, load_events
-from farzi.metagrad import Adam, StoreAll
+from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
 
 SHORT = {
@@ -27,7 +27,7 @@ SHORT = {
 _DATA_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
 
 # A default that is a member of a family is written down with its class, so that a sister can take its place.
-set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll])
+set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager])
 
 
 def new_parser(usage: str, description: str) -> ArgumentParser:

@@ -3,9 +3,11 @@
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
 from farzi import cli
@@ -54,6 +56,16 @@ def test_the_recipe_of_a_run_gives_the_same_summary(finished, tmp_path):
     assert main(["distill", "--config", str(finished / "config.yaml"), "-o", str(tmp_path)]) == 0
     assert (tmp_path / "summary.safetensors").read_bytes() == (finished / "summary.safetensors").read_bytes()
     assert (tmp_path / "config.yaml").read_text() == (finished / "config.yaml").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="a C++ compiler is needed")
+def test_a_run_with_compiled_steps_finds_nearly_the_same(films, finished, tmp_path):
+    compiled = ["--objective.execution", "farzi.metagrad.Compiled"]
+    assert main(["distill", str(films), *QUICK, *compiled, "-o", str(tmp_path)]) == 0
+    one, other = (load(folder / "summary.safetensors").factors for folder in (finished, tmp_path))
+    assert not torch.equal(one.latents, torch.zeros_like(one.latents))
+    torch.testing.assert_close(other.latents, one.latents, rtol=1e-2, atol=1e-3)
 
 
 def test_a_finished_run_can_be_resumed_and_stays_the_same(films, finished, capsys):

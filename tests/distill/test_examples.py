@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from farzi.distill import MetaMatching, Problem, Size, distill
-from farzi.distill.examples import InFactors
+from farzi.distill.examples import InFactors, InnerLoss
 from farzi.errors import InputError
 from farzi.evaluation import NextItem
 from farzi.events import EventData, Vocabulary
-from farzi.metagrad import Adam, InnerRun, Layout
+from farzi.metagrad import Adam, CompileError, InnerRun, Layout
 from farzi.models import Parameters, SASRec
 from farzi.summary import Factors
 from farzi.summary import factors as summary_factors
@@ -124,7 +124,7 @@ def test_steps_on_some_events_are_as_if_the_others_were_forbidden(kind, outputs)
             0.05,
             shared=shown.shared,
         )
-        for loss in (lambda p, batch: shown.loss(MODEL, p, batch), forbidding)
+        for loss in (InnerLoss(MODEL, summary.temperature), forbidding)
     )
     torch.testing.assert_close(found.examples, wanted.examples, **close)
     torch.testing.assert_close(found.shared, wanted.shared, **close)
@@ -155,3 +155,27 @@ def test_too_few_events_to_deal_out_are_refused_before_anything_is_trained(tmp_p
 def test_a_sample_smaller_than_a_batch_is_refused(events):
     with pytest.raises(ValueError, match=f"sampled_events is {events}; it must be at least batch_size = 25"):
         MetaMatching(sampled_events=events)
+
+
+@kinds
+def test_inner_steps_of_all_windows_have_one_loss_to_be_compiled(kind):
+    """A loss that is another in each window would be compiled in each."""
+    called = []
+
+    def execution(function, loss, layout, *tensors):
+        called.append(loss)
+        return function(loss, layout, *tensors)
+
+    objective = MetaMatching(window=3, steps=6, batch_size=2, real_batch_size=16, execution=execution)
+    found = [outer_gradient(objective, kind) for _ in range(2)]
+    assert len(called) >= 2 * 2 * objective.window
+    assert len(set(called)) == 1
+    assert_same(found[0], outer_gradient(MetaMatching(window=3, steps=6, batch_size=2, real_batch_size=16), kind))
+
+
+def test_steps_that_cannot_be_compiled_are_refused_in_one_line():
+    def execution(*_):
+        raise CompileError("no compiler")
+
+    with pytest.raises(InputError, match=r"inner steps cannot be executed as .*: no compiler"):
+        outer_gradient(MetaMatching(window=1, steps=1, real_batch_size=16, execution=execution), "free")

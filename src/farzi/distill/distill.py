@@ -287,7 +287,8 @@ def _in_folder(folder: Path, work: _Work, resume: bool) -> Summary:
 def _describe(value: Any) -> Any:
     """A design choice as JSON can hold it: its class and its fields."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"class": type(value).__name__} | {f.name: _describe(getattr(value, f.name)) for f in fields(value)}
+        chosen = {field.name: _describe(getattr(value, field.name)) for field in fields(value) if field.init}
+        return {"class": type(value).__name__} | chosen
     return value
 
 

@@ -10,6 +10,30 @@ from farzi.models import Batch, Factored, Parameters, SequenceModel, restrict, s
 from farzi.summary import Factors
 
 
+@dataclass(frozen=True)
+class InnerLoss:
+    """The loss of inner steps on examples of either form; equal models and temperatures make equal losses.
+
+    Args:
+        model: that is trained.
+        temperature: of the summary.
+    """
+
+    model: SequenceModel
+    temperature: float
+
+    def __call__(self, parameters: Parameters, batch: Tensors) -> torch.Tensor:
+        """Mean cross-entropy on some rows of the examples and what these share."""
+        if "decoder" not in batch:
+            return sequence_loss(self.model, parameters, Batch(**batch))
+        if "events" in batch:
+            events = batch["events"].flatten()
+            batch = {**batch, "decoder": batch["decoder"].index_select(1, events)}
+            del batch["events"]
+            parameters = restrict(parameters, events)
+        return sequence_loss(self.model, parameters, Factored(**batch, temperature=self.temperature))
+
+
 class Examples(Protocol):
     """What :class:`farzi.metagrad.InnerRun` trains on, and the way back to the factors."""
 
@@ -21,10 +45,6 @@ class Examples(Protocol):
     @property
     def shared(self) -> Tensors:
         """Tensors that all sequences share."""
-        ...
-
-    def loss(self, model: SequenceModel, parameters: Parameters, batch: Tensors) -> torch.Tensor:
-        """The inner loss on some rows of the examples."""
         ...
 
     def pull(self, meta: MetaGradient) -> Tensors:
@@ -45,10 +65,6 @@ class Decoded:
         self.examples: Tensors = {name: part.detach() for name, part in self._decoded.items()}
         self.shared: Tensors = {}
 
-    def loss(self, model: SequenceModel, parameters: Parameters, batch: Tensors) -> torch.Tensor:
-        """The inner loss on some rows of the examples."""
-        return sequence_loss(model, parameters, Batch(**batch))
-
     def pull(self, meta: MetaGradient) -> Tensors:
         """Turn the gradient by what was seen into one by the factors' tensors."""
         seen = [meta.examples[name] for name in self._decoded]
@@ -63,12 +79,10 @@ class InFactors:
     Args:
         examples: latents, and targets and ``events`` where there are any.
         shared: the decoder.
-        temperature: of the summary.
     """
 
     examples: Tensors
     shared: Tensors
-    temperature: float
 
     @classmethod
     def of(cls, factors: Factors, events: torch.Tensor | None = None) -> "InFactors":
@@ -84,16 +98,7 @@ class InFactors:
         """
         tensors = {name: part.detach() for name, part in factors.tensors().items()}
         shared = {"decoder": tensors.pop("decoder")}
-        return cls(tensors if events is None else {**tensors, "events": events}, shared, factors.temperature)
-
-    def loss(self, model: SequenceModel, parameters: Parameters, batch: Tensors) -> torch.Tensor:
-        """The inner loss on some rows of the examples."""
-        if "events" in batch:
-            events = batch["events"].flatten()
-            batch = {**batch, "decoder": batch["decoder"].index_select(1, events)}
-            del batch["events"]
-            parameters = restrict(parameters, events)
-        return sequence_loss(model, parameters, Factored(**batch, temperature=self.temperature))
+        return cls(tensors if events is None else {**tensors, "events": events}, shared)
 
     def pull(self, meta: MetaGradient) -> Tensors:
         """Turn the gradient by what was seen into one by the factors' tensors."""

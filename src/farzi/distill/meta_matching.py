@@ -7,10 +7,23 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from farzi.distill.examples import Decoded, Examples, InFactors
+from farzi.distill.examples import Decoded, Examples, InFactors, InnerLoss
 from farzi.distill.objective import OuterGradient, Problem
 from farzi.errors import InputError
-from farzi.metagrad import Adam, InnerRun, Layout, NonFiniteError, Optimizer, Replay, State, StoreAll, Tensors
+from farzi.metagrad import (
+    Adam,
+    CompileError,
+    Eager,
+    Execution,
+    InnerRun,
+    Layout,
+    NonFiniteError,
+    Optimizer,
+    Replay,
+    State,
+    StoreAll,
+    Tensors,
+)
 from farzi.models import Batch, sequence_loss
 from farzi.summary import Factors, expectations
 from farzi.training import draw_schedule
@@ -42,6 +55,7 @@ class MetaMatching:
         inner: the inner optimiser.
         lr: its learning rate to begin with; the outer loop learns it.
         replay: how the window's states are kept.
+        execution: how inner steps are executed.
         window: inner steps that are differentiated at each outer step.
         steps: inner steps after which a run begins anew.
         runs: inner runs at different stages, taken in turn.
@@ -60,6 +74,7 @@ class MetaMatching:
     inner: Optimizer = field(default_factory=Adam)
     lr: float = 1e-2
     replay: Replay = field(default_factory=StoreAll)
+    execution: Execution = field(default_factory=Eager)
     window: int = 20
     steps: int = 500
     runs: int = 8
@@ -119,7 +134,7 @@ class MetaMatching:
             the real loss at the end of the window, its gradient, and the inner runs.
 
         Raises:
-            InputError: there are too few events to be dealt out.
+            InputError: there are too few events to be dealt out, or inner steps cannot be compiled.
         """
         shown = self._show(factors, generator)
         model, count = problem.model, factors.num_sequences
@@ -129,10 +144,11 @@ class MetaMatching:
 
         start, layout = self._begin(problem, generator)
         run = InnerRun(
-            loss=lambda parameters, batch: shown.loss(model, parameters, batch),
+            loss=InnerLoss(model, factors.temperature),
             layout=layout,
             optimizer=self.inner,
             replay=self.replay,
+            execution=self.execution,
         )
         turn = int(carry["turn"]) if carry else 0
         slot = turn % self.runs
@@ -153,6 +169,8 @@ class MetaMatching:
                 lr,
                 shared=shown.shared,
             )
+        except CompileError as error:
+            raise InputError(f"inner steps cannot be executed as {self.execution}: {error}") from error
         except NonFiniteError as error:
             logger.info("%s; the inner run begins anew", error)
             nothing = {name: torch.zeros_like(part) for name, part in factors.tensors().items()}

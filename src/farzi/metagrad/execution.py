@@ -81,7 +81,8 @@ class Compiled:
             with torch.no_grad():
                 found = program(*tensors)
         except Exception as error:  # torch has no one class for what may be in the way
-            raise CompileError(f"{name} cannot be compiled ({error}); run it with Eager()") from error
+            why = str(error).strip().partition("\n")[0]
+            raise CompileError(f"{name} cannot be compiled ({why}); run it with Eager()") from error
         if not (distance := _distance(found, wanted)) <= self.tolerance:
             raise CompileError(f"compiled, {name} is off by {distance:.1e} (relative); run it with Eager()")
         logger.info("%s is compiled, which took %.0f s", name, time.monotonic() - began)
