@@ -51,7 +51,7 @@ def child(path: str) -> None:
         began = time.perf_counter()
         differentiate(replace(problem, schedule=problem.schedule[:1]), run.replay)  # torch loads on first use
         first = time.perf_counter() - began
-        baseline = _mib("VmRSS")
+        baseline = mib("VmRSS")
         began = time.perf_counter()
         found = differentiate(problem, run.replay)
         seconds = time.perf_counter() - began
@@ -61,7 +61,7 @@ def child(path: str) -> None:
             "first_use_seconds": first,
             "value": found.value,
             "baseline_mib": baseline,
-            "peak_mib": _mib("VmHWM"),
+            "peak_mib": mib("VmHWM"),
         }
         if run.gradients:
             torch.save(_comparable(found), run.gradients)
@@ -133,7 +133,7 @@ def _resident_pages(pid: int) -> int:
         return 0
 
 
-def _mib(name: str) -> float:
+def mib(name: str) -> float:
     """A size from this process's own status, in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
