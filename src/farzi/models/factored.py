@@ -117,7 +117,7 @@ class _Pull(torch.autograd.Function):
         z, m, d = ctx.saved_tensors
         d_d = _expect(z, m, a)
         width = a.shape[1]
-        d_z, d_m, _ = _pull(z, m, a, d_d, d[:, :width], 0, True)
+        d_z, d_m, _ = _pull(z, m, a, d_d, d[:, :width], 0, ctx.needs_input_grad[0] or ctx.needs_input_grad[1])
         return d_z, d_m, None, None, functional.pad(d_d, (0, d.shape[1] - width)), None, None
 
 
