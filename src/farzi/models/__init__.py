@@ -3,7 +3,7 @@
 from farzi.models.base import Parameters, SequenceModel
 from farzi.models.head import CHUNK_ROWS, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
-from farzi.models.registry import MODELS, build_model
+from farzi.models.registry import MODELS, build_model, describe_model
 from farzi.models.sasrec import SASRec
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "SASRec",
     "SequenceModel",
     "build_model",
+    "describe_model",
     "hidden_states",
     "sequence_loss",
     "softmax_cross_entropy",

@@ -1,6 +1,7 @@
 """The models by name."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from farzi.errors import InputError
@@ -11,11 +12,23 @@ MODELS: Mapping[str, type[SequenceModel]] = {model.name: model for model in (SAS
 """Every model that farzi brings, by its name on the command line and in files."""
 
 
+def describe_model(model: SequenceModel) -> dict[str, Any]:
+    """A model's name and sizes, as cards and keys hold them.
+
+    Args:
+        model: a dataclass with a name.
+
+    Returns:
+        its fields and ``name``.
+    """
+    return {"name": model.name, **asdict(model)}  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def build_model(description: Mapping[str, Any]) -> SequenceModel:
     """Make the model that a file describes.
 
     Args:
-        description: ``name``, and the model's sizes.
+        description: from :func:`describe_model`.
 
     Returns:
         the model.
