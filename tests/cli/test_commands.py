@@ -10,6 +10,7 @@ from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
 from farzi import cli
 from farzi.cli import COMMANDS, main
+from farzi.models import MODELS
 from farzi.summary import load
 from farzi.training import load_weights
 
@@ -138,6 +139,15 @@ def test_a_model_is_trained_as_the_card_advises(finished, tmp_path, capsys):
     assert f"{summary.card.advice.steps} steps" in capsys.readouterr().out
     assert (weights.model.name, weights.model.max_length) == ("sasrec", 5)
     assert weights.vocabulary_fingerprint == summary.vocabulary.fingerprint
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_chosen_by_its_name(finished, tmp_path, capsys, name):
+    sizes, path = ["--model.dim", "4", "--model.max_length", "5"], tmp_path / "model.safetensors"
+    assert main(["train", str(finished / "summary.safetensors"), "--model", name, *sizes, "-o", str(path)]) == 0
+    model = load_weights(path).model
+    assert model == MODELS[name](dim=4, max_length=5)
+    assert f"class_path: farzi.models.{type(model).__name__}\n" in printed_recipe(capsys, "--model", name)
 
 
 def test_a_model_is_chosen_on_validation_data(films, finished, tmp_path, capsys):

@@ -6,13 +6,16 @@ To add a model to ``MEMBERS`` is all it takes to have it tested.
 import torch
 from torch import Tensor
 
-from farzi.models import Parameters, SASRec, SequenceModel
+from farzi.models import FMLP, GRU4Rec, ModernSASRec, Parameters, SASRec, SequenceModel
 
 VOCAB = 11
 LENGTH = 6
 
 MEMBERS: list[SequenceModel] = [
     SASRec(dim=8, blocks=2, heads=2, max_length=LENGTH),
+    ModernSASRec(dim=8, blocks=2, heads=2, max_length=LENGTH),
+    GRU4Rec(dim=8, width=12, layers=2, max_length=LENGTH),
+    FMLP(dim=8, blocks=2, max_length=LENGTH),
 ]
 
 

@@ -1,15 +1,21 @@
 """Causal sequence models, their layers and the output head."""
 
 from farzi.models.base import Parameters, SequenceModel
+from farzi.models.fmlp import FMLP
+from farzi.models.gru4rec import GRU4Rec
 from farzi.models.head import CHUNK_ROWS, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
 from farzi.models.registry import MODELS, build_model, describe_model
 from farzi.models.sasrec import SASRec
+from farzi.models.sasrec_modern import ModernSASRec
 
 __all__ = [
     "CHUNK_ROWS",
+    "FMLP",
     "MODELS",
     "Batch",
+    "GRU4Rec",
+    "ModernSASRec",
     "Parameters",
     "SASRec",
     "SequenceModel",
