@@ -5,7 +5,7 @@ from farzi.errors import InputError
 from farzi.evaluation import NextItem, Study, evaluate
 from farzi.events import EventData, load_events
 from farzi.metagrad import Adam, StoreAll
-from farzi.models import FMLP, GRU4Rec, ModernSASRec, SASRec
+from farzi.models import FMLP, GRU4Rec, ModernSASRec, ModuleModel, SASRec
 from farzi.summary import Summary, load
 from farzi.training import Teachers, Training, fit
 
@@ -17,6 +17,7 @@ __all__ = [
     "InputError",
     "MetaMatching",
     "ModernSASRec",
+    "ModuleModel",
     "NextItem",
     "OuterLoop",
     "SASRec",

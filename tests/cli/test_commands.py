@@ -190,9 +190,26 @@ def test_an_interruption_says_how_to_go_on(films, monkeypatch, tmp_path, capsys)
     assert err == f"farzi: stopped; go on with: farzi distill {films} -o '{tmp_path}/a run' --resume\n"
 
 
-def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeypatch, refused):
+def blocks_of_the_guide() -> list[str]:
     guide = (Path(__file__).parents[2] / "docs" / "own-model.md").read_text(encoding="utf-8")
-    (tmp_path / "mine_of_the_guide.py").write_text(re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S)[0])
+    return re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S)
+
+
+def test_a_module_of_torch_is_a_model_too(films, tmp_path, monkeypatch):
+    (tmp_path / "module_of_the_guide.py").write_text(blocks_of_the_guide()[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    sizes = ["--model.dim", "4", "--model.max_length", "5", "--model.name", "mine"]
+    own = ["--model", "farzi.ModuleModel", *sizes, "--model.module", "module_of_the_guide.Convolution"]
+    own += ["--model.module.dim", "4", "--model.module.reach", "2"]
+    assert main(["distill", str(films), "-o", str(tmp_path / "run"), *QUICK[len(MODEL) :], *own]) == 0
+    summary = tmp_path / "run" / "summary.safetensors"
+    described = load(summary).card.model
+    assert described.items() >= {"name": "mine", "module": "module_of_the_guide.Convolution", "dim": 4}.items()
+    assert main(["train", str(summary), *own, "-o", str(tmp_path / "model")]) == 0
+
+
+def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeypatch, refused):
+    (tmp_path / "mine_of_the_guide.py").write_text(blocks_of_the_guide()[0])
     monkeypatch.syspath_prepend(tmp_path)
     own = ["--model", "mine_of_the_guide.Averages", "--model.dim", "4", "--model.max_length", "5"]
     assert main(["distill", str(films), "-o", str(tmp_path / "run"), *QUICK[len(MODEL) :], *own]) == 0

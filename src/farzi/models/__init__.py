@@ -5,6 +5,7 @@ from farzi.models.fmlp import FMLP
 from farzi.models.gru4rec import GRU4Rec
 from farzi.models.head import CHUNK_ROWS, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
+from farzi.models.module_model import ModuleModel
 from farzi.models.registry import MODELS, build_model, describe_model
 from farzi.models.sasrec import SASRec
 from farzi.models.sasrec_modern import ModernSASRec
@@ -16,6 +17,7 @@ __all__ = [
     "Batch",
     "GRU4Rec",
     "ModernSASRec",
+    "ModuleModel",
     "Parameters",
     "SASRec",
     "SequenceModel",

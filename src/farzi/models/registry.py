@@ -8,6 +8,7 @@ from farzi.errors import InputError
 from farzi.models.base import SequenceModel
 from farzi.models.fmlp import FMLP
 from farzi.models.gru4rec import GRU4Rec
+from farzi.models.module_model import ModuleModel
 from farzi.models.sasrec import SASRec
 from farzi.models.sasrec_modern import ModernSASRec
 
@@ -22,8 +23,10 @@ def describe_model(model: SequenceModel) -> dict[str, Any]:
         model: a dataclass with a name.
 
     Returns:
-        its fields and ``name``.
+        its fields and ``name``; what tells a module from others in place of the function that makes it.
     """
+    if isinstance(model, ModuleModel):
+        return model.describe()
     return {"name": model.name, **asdict(model)}  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
