@@ -150,6 +150,16 @@ def test_second_derivatives_equal_differences_of_gradients(model, kind):
 
 
 @models
+def test_everything_is_made_on_the_device_of_the_inputs(model):
+    """The meta device takes no tensor of another."""
+    p = {name: part.to("meta").requires_grad_() for name, part in settled(model).items()}
+    for padding in (None, torch.zeros(2, LENGTH, dtype=torch.bool, device="meta")):
+        states = model.hidden(p, torch.empty(2, LENGTH, model.dim, dtype=torch.float64, device="meta"), padding)
+        (grad,) = torch.autograd.grad(states.sum(), next(p[name] for name in p if name != "embedding"))
+        assert (states.device.type, states.dtype, grad.device.type) == ("meta", torch.float64, "meta")
+
+
+@models
 def test_longer_sequences_are_refused(model):
     with pytest.raises(ValueError, match="7 positions do not fit max_length = 6"):
         hidden_states(model, settled(model), ids(1, LENGTH + 1))

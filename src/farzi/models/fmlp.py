@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from farzi.models.base import Parameters
+from farzi.models.blocks import draw_mlp, mlp
 from farzi.models.checks import check_length, check_positive
 from farzi.models.initial import Draw
-from farzi.models.layers import dropout, gelu, layer_norm, linear
+from farzi.models.layers import dropout, layer_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,8 @@ class FMLP:
             parameters |= {
                 f"{block}.filter.norm": torch.ones(d),
                 f"{block}.filter.response": draw.dense(d, self.max_length),
-                f"{block}.mlp.norm": torch.ones(d),
-                f"{block}.mlp.up": draw.dense(4 * d, d),
-                f"{block}.mlp.up_bias": torch.zeros(4 * d),
-                f"{block}.mlp.down": draw.dense(d, 4 * d) / math.sqrt(2 * self.blocks),
             }
+            parameters |= draw_mlp(draw, f"{block}.mlp", d, self.blocks)
         return parameters | {"norm": torch.ones(d), "norm_bias": torch.zeros(d)}
 
     def hidden(
@@ -83,7 +81,7 @@ class FMLP:
         x = dropout(embeddings * math.sqrt(self.dim), rate)
         for block in range(self.blocks):
             x = x + self._filter(parameters, f"{block}.filter", x, padding, rate)
-            x = x + self._mlp(parameters, f"{block}.mlp", x, rate)
+            x = x + mlp(parameters, f"{block}.mlp", x, rate)
         return layer_norm(x, parameters["norm"], parameters["norm_bias"])
 
     def _filter(self, parameters: Parameters, at: str, x: Tensor, padding: Tensor | None, rate: float) -> Tensor:
@@ -91,11 +89,6 @@ class FMLP:
         if padding is not None:
             seen = seen.masked_fill(padding[..., None], 0)
         return dropout(causal_filter(seen, parameters[f"{at}.response"]), rate)
-
-    def _mlp(self, parameters: Parameters, at: str, x: Tensor, rate: float) -> Tensor:
-        inner = linear(layer_norm(x, parameters[f"{at}.norm"]), parameters[f"{at}.up"])
-        inner = gelu(inner + parameters[f"{at}.up_bias"])
-        return dropout(linear(inner, parameters[f"{at}.down"]), rate)
 
 
 def causal_filter(x: Tensor, response: Tensor) -> Tensor:

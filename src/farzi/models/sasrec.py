@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from farzi.models.base import Parameters
+from farzi.models.blocks import draw_mlp, mlp
 from farzi.models.checks import check_length, check_positive
 from farzi.models.initial import Draw
-from farzi.models.layers import attention, causal_mask, dropout, gelu, layer_norm, linear
+from farzi.models.layers import attention, causal_mask, dropout, layer_norm, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +58,8 @@ class SASRec:
                 f"{block}.attention.norm": torch.ones(d),
                 f"{block}.attention.qkv": draw.dense(3 * d, d),
                 f"{block}.attention.out": draw.dense(d, d) / math.sqrt(2 * self.blocks),
-                f"{block}.mlp.norm": torch.ones(d),
-                f"{block}.mlp.up": draw.dense(4 * d, d),
-                f"{block}.mlp.up_bias": torch.zeros(4 * d),
-                f"{block}.mlp.down": draw.dense(d, 4 * d) / math.sqrt(2 * self.blocks),
             }
+            parameters |= draw_mlp(draw, f"{block}.mlp", d, self.blocks)
         return parameters | {"norm": torch.ones(d), "norm_bias": torch.zeros(d)}
 
     def hidden(
@@ -90,7 +88,7 @@ class SASRec:
         masked = causal_mask(length, padding, x.device)
         for block in range(self.blocks):
             x = x + self._attention(parameters, f"{block}.attention", x, masked, rate)
-            x = x + self._mlp(parameters, f"{block}.mlp", x, rate)
+            x = x + mlp(parameters, f"{block}.mlp", x, rate)
         return layer_norm(x, parameters["norm"], parameters["norm_bias"])
 
     def _attention(self, parameters: Parameters, at: str, x: Tensor, masked: Tensor, rate: float) -> Tensor:
@@ -99,8 +97,3 @@ class SASRec:
         q, k, v = qkv.view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         mixed = attention(q, k, v, masked, rate).transpose(1, 2).reshape(batch, length, dim)
         return dropout(linear(mixed, parameters[f"{at}.out"]), rate)
-
-    def _mlp(self, parameters: Parameters, at: str, x: Tensor, rate: float) -> Tensor:
-        inner = linear(layer_norm(x, parameters[f"{at}.norm"]), parameters[f"{at}.up"])
-        inner = gelu(inner + parameters[f"{at}.up_bias"])
-        return dropout(linear(inner, parameters[f"{at}.down"]), rate)
