@@ -109,13 +109,14 @@ def test_torchs_attention_is_blind_to_padding():
     torch.testing.assert_close(hidden_states(model, p, padded)[:, 2:], hidden_states(model, p, short))
 
 
-def test_buffers_are_constants_of_the_same_seed_in_any_precision():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_buffers_are_constants_in_any_precision(dtype):
     model = member(Noise)
     first, other = model.init(VOCAB, 1), model.init(VOCAB, 2)
     assert first.keys() == {"embedding"}
-    x = torch.randn(1, 3, 8, dtype=torch.float64)
+    x = torch.randn(1, 3, 8, dtype=dtype)
     states = model.hidden(first, x)
-    assert states.dtype == torch.float64
+    assert states.dtype == dtype
     assert torch.equal(states, model.hidden(other, x))
     model.hidden(first, x, None, 0.5)
     assert torch.equal(model.hidden(first, x), states), "what is written to a buffer is forgotten"
@@ -140,6 +141,13 @@ def test_dropout_modules_drop_at_the_rate():
 def test_a_module_that_does_not_fit_is_refused(module, told):
     with pytest.raises(InputError, match=f"the module of 'mine' {told}"):
         member(module, name="mine").init(VOCAB, 0)
+
+
+def test_a_module_that_someone_holds_is_left_alone():
+    held = nn.Linear(8, 8)
+    before = held.weight.detach().clone()
+    member(lambda: held).init(VOCAB, 0)["module.weight"].add_(1)
+    assert torch.equal(held.weight, before)
 
 
 def test_a_module_in_place_of_what_makes_one_is_refused():

@@ -67,7 +67,7 @@ class ModuleModel:
         """
         module = self._make(seed)
         self._check(module)
-        own = {f"{_PREFIX}{name}": part.detach() for name, part in module.named_parameters()}
+        own = {f"{_PREFIX}{name}": part.detach().clone() for name, part in module.named_parameters()}
         return {"embedding": Draw(seed).normal(vocab_size, self.dim), **own}
 
     def hidden(
