@@ -4,7 +4,8 @@ import ast
 import inspect
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -97,12 +98,18 @@ def test_the_check_finds_what_is_not_documented():
     assert undocumented(room, [source], page) == ["Bare", "Heir", "bare", "PAD", "HIDDEN"]
 
 
-def test_the_model_of_the_guide_is_causal_blind_to_padding_and_twice_differentiable():
+def models_of_the_guide() -> dict[str, Any]:
+    """What the blocks of code in docs/own-model.md define, in small."""
     guide = (ROOT / "docs" / "own-model.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    namespace: dict[str, Any] = {"__name__": "guide"}
-    exec(blocks[0], namespace)
-    model = namespace["Averages"](dim=4)
+    names: dict[str, Any] = {"__name__": "guide"}
+    for block in re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    module = replace(names["model"], module=partial(names["Convolution"], 4), dim=4)
+    return {"up": names["Averages"](dim=4), "module.convolution.weight": module}
+
+
+@pytest.mark.parametrize(("name", "model"), models_of_the_guide().items())
+def test_the_models_of_the_guide_are_causal_blind_to_padding_and_twice_differentiable(name, model):
     parameters = {name: value.double() for name, value in model.init(vocab_size=7, seed=1).items()}
     embeddings = parameters["embedding"][torch.tensor([[3, 1, 4, 1, 5]])]
     states = model.hidden(parameters, embeddings)
@@ -116,7 +123,7 @@ def test_the_model_of_the_guide_is_causal_blind_to_padding_and_twice_differentia
     padding = torch.tensor([[True] * 2 + [False] * 5])
     torch.testing.assert_close(model.hidden(parameters, padded, padding)[:, 2:], states)
 
-    def loss(up):
-        return model.hidden(parameters | {"up": up}, embeddings).logsumexp(-1).sum()
+    def loss(part):
+        return model.hidden(parameters | {name: part}, embeddings).square().logsumexp(-1).sum()
 
-    assert torch.autograd.gradgradcheck(loss, parameters["up"].requires_grad_())
+    assert torch.autograd.gradgradcheck(loss, parameters[name].requires_grad_())

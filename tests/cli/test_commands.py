@@ -12,6 +12,7 @@ from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
 from farzi import cli
 from farzi.cli import COMMANDS, main
+from farzi.models import MODELS
 from farzi.summary import load
 from farzi.training import load_weights
 
@@ -152,6 +153,15 @@ def test_a_model_is_trained_as_the_card_advises(finished, tmp_path, capsys):
     assert weights.vocabulary_fingerprint == summary.vocabulary.fingerprint
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_chosen_by_its_name(finished, tmp_path, capsys, name):
+    sizes, path = ["--model.dim", "4", "--model.max_length", "5"], tmp_path / "model.safetensors"
+    assert main(["train", str(finished / "summary.safetensors"), "--model", name, *sizes, "-o", str(path)]) == 0
+    model = load_weights(path).model
+    assert model == MODELS[name](dim=4, max_length=5)
+    assert f"class_path: farzi.models.{type(model).__name__}\n" in printed_recipe(capsys, "--model", name)
+
+
 def test_a_model_is_chosen_on_validation_data(films, finished, tmp_path, capsys):
     words = ["train", str(finished / "summary.safetensors"), "-o", str(tmp_path / "m"), "--data", str(films)]
     assert main(words) == 0
@@ -192,9 +202,26 @@ def test_an_interruption_says_how_to_go_on(films, monkeypatch, tmp_path, capsys)
     assert err == f"farzi: stopped; go on with: farzi distill {films} -o '{tmp_path}/a run' --resume\n"
 
 
-def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeypatch, refused):
+def blocks_of_the_guide() -> list[str]:
     guide = (Path(__file__).parents[2] / "docs" / "own-model.md").read_text(encoding="utf-8")
-    (tmp_path / "mine_of_the_guide.py").write_text(re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S)[0])
+    return re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S)
+
+
+def test_a_module_of_torch_is_a_model_too(films, tmp_path, monkeypatch):
+    (tmp_path / "module_of_the_guide.py").write_text(blocks_of_the_guide()[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    sizes = ["--model.dim", "4", "--model.max_length", "5", "--model.name", "mine"]
+    own = ["--model", "farzi.ModuleModel", *sizes, "--model.module", "module_of_the_guide.Convolution"]
+    own += ["--model.module.dim", "4", "--model.module.reach", "2"]
+    assert main(["distill", str(films), "-o", str(tmp_path / "run"), *QUICK[len(MODEL) :], *own]) == 0
+    summary = tmp_path / "run" / "summary.safetensors"
+    described = load(summary).card.model
+    assert described.items() >= {"name": "mine", "module": "module_of_the_guide.Convolution", "dim": 4}.items()
+    assert main(["train", str(summary), *own, "-o", str(tmp_path / "model")]) == 0
+
+
+def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeypatch, refused):
+    (tmp_path / "mine_of_the_guide.py").write_text(blocks_of_the_guide()[0])
     monkeypatch.syspath_prepend(tmp_path)
     own = ["--model", "mine_of_the_guide.Averages", "--model.dim", "4", "--model.max_length", "5"]
     assert main(["distill", str(films), "-o", str(tmp_path / "run"), *QUICK[len(MODEL) :], *own]) == 0

@@ -19,7 +19,7 @@ from farzi.errors import InputError
 from farzi.evaluation import STUDENT, NextItem, peak_mb
 from farzi.events import EventData
 from farzi.files import write_json
-from farzi.models import SASRec, SequenceModel
+from farzi.models import SASRec, SequenceModel, describe_model
 from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
 from farzi.training import (
     Teachers,
@@ -28,7 +28,6 @@ from farzi.training import (
     TrajectoryStore,
     Workers,
     as_training_set,
-    describe_model,
     fit,
 )
 

@@ -2,20 +2,29 @@
 
 from farzi.models.base import Parameters, SequenceModel, output_layer, restrict, scores
 from farzi.models.factored import Factored, expected
+from farzi.models.fmlp import FMLP
+from farzi.models.gru4rec import GRU4Rec
 from farzi.models.head import chunks, log_partition, softmax_cross_entropy
 from farzi.models.loss import Batch, hidden_states, sequence_loss
-from farzi.models.registry import MODELS, build_model
+from farzi.models.module_model import ModuleModel
+from farzi.models.registry import MODELS, build_model, describe_model
 from farzi.models.sasrec import SASRec
+from farzi.models.sasrec_modern import ModernSASRec
 
 __all__ = [
+    "FMLP",
     "MODELS",
     "Batch",
     "Factored",
+    "GRU4Rec",
+    "ModernSASRec",
+    "ModuleModel",
     "Parameters",
     "SASRec",
     "SequenceModel",
     "build_model",
     "chunks",
+    "describe_model",
     "expected",
     "hidden_states",
     "log_partition",

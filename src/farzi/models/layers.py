@@ -87,6 +87,24 @@ def attention(q: Tensor, k: Tensor, v: Tensor, masked: Tensor, rate: float = 0.0
     return dropout(_weights(q, k, masked), rate) @ v
 
 
+def causal_mask(length: int, padding: Tensor | None, device: torch.device) -> Tensor:
+    """What :func:`attention` may not look at: the future and padding, but at itself a position always may.
+
+    Args:
+        length: of the sequences.
+        padding: true where a position is padding, ``(batch, length)``, or None for none.
+        device: of the mask.
+
+    Returns:
+        true where a position may not look, ``(batch or 1, 1, length, length)``.
+    """
+    future = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+    if padding is None:
+        return future[None, None]
+    others = ~torch.eye(length, dtype=torch.bool, device=device)
+    return (future | (padding[:, None, :] & others))[:, None]
+
+
 def dropout(x: Tensor, probability: float) -> Tensor:
     """Drop entries with torch's global random state; a probability of 0 returns ``x`` itself."""
     return functional.dropout(x, probability) if probability else x

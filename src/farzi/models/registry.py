@@ -1,21 +1,40 @@
 """The models by name."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from farzi.errors import InputError
 from farzi.models.base import SequenceModel
+from farzi.models.fmlp import FMLP
+from farzi.models.gru4rec import GRU4Rec
+from farzi.models.module_model import ModuleModel
 from farzi.models.sasrec import SASRec
+from farzi.models.sasrec_modern import ModernSASRec
 
-MODELS: Mapping[str, type[SequenceModel]] = {model.name: model for model in (SASRec,)}
+MODELS: Mapping[str, type[SequenceModel]] = {model.name: model for model in (SASRec, ModernSASRec, GRU4Rec, FMLP)}
 """Every model that farzi brings, by its name on the command line and in files."""
+
+
+def describe_model(model: SequenceModel) -> dict[str, Any]:
+    """A model's name and sizes, as cards and keys hold them.
+
+    Args:
+        model: a dataclass with a name.
+
+    Returns:
+        its fields and ``name``; what tells a module from others in place of the function that makes it.
+    """
+    if isinstance(model, ModuleModel):
+        return model.describe()
+    return {"name": model.name, **asdict(model)}  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def build_model(description: Mapping[str, Any]) -> SequenceModel:
     """Make the model that a file describes.
 
     Args:
-        description: ``name``, and the model's sizes.
+        description: from :func:`describe_model`.
 
     Returns:
         the model.

@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from farzi.models.base import Parameters
-from farzi.models.layers import attention, dropout, gelu, layer_norm, linear
+from farzi.models.blocks import draw_mlp, mlp
+from farzi.models.checks import check_length, check_positive
+from farzi.models.initial import Draw
+from farzi.models.layers import attention, causal_mask, dropout, layer_norm, linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,7 @@ class SASRec:
     name = "sasrec"
 
     def __post_init__(self) -> None:
-        for field in ("dim", "blocks", "heads", "max_length"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} is {getattr(self, field)}; it must be at least 1")
+        check_positive(self, "dim", "blocks", "heads", "max_length")
         if self.dim % self.heads:
             raise ValueError(f"heads is {self.heads}; it must divide dim = {self.dim}")
 
@@ -50,26 +51,15 @@ class SASRec:
         Returns:
             named float32 tensors; ``embedding`` is ``(vocab, dim)``.
         """
-        generator = torch.Generator().manual_seed(seed)
-        d = self.dim
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator) * 0.02
-
-        def dense(rows: int, columns: int) -> Tensor:
-            return torch.randn(rows, columns, generator=generator) / math.sqrt(columns)
-
-        parameters = {"embedding": normal(vocab_size, d), "position": normal(self.max_length, d)}
+        draw, d = Draw(seed), self.dim
+        parameters = {"embedding": draw.normal(vocab_size, d), "position": draw.normal(self.max_length, d)}
         for block in range(self.blocks):
             parameters |= {
                 f"{block}.attention.norm": torch.ones(d),
-                f"{block}.attention.qkv": dense(3 * d, d),
-                f"{block}.attention.out": dense(d, d) / math.sqrt(2 * self.blocks),
-                f"{block}.mlp.norm": torch.ones(d),
-                f"{block}.mlp.up": dense(4 * d, d),
-                f"{block}.mlp.up_bias": torch.zeros(4 * d),
-                f"{block}.mlp.down": dense(d, 4 * d) / math.sqrt(2 * self.blocks),
+                f"{block}.attention.qkv": draw.dense(3 * d, d),
+                f"{block}.attention.out": draw.dense(d, d) / math.sqrt(2 * self.blocks),
             }
+            parameters |= draw_mlp(draw, f"{block}.mlp", d, self.blocks)
         return parameters | {"norm": torch.ones(d), "norm_bias": torch.zeros(d)}
 
     def hidden(
@@ -91,15 +81,14 @@ class SASRec:
         Raises:
             ValueError: the sequences are longer than ``max_length``.
         """
+        check_length(embeddings, self.max_length)
         length = embeddings.shape[1]
-        if length > self.max_length:
-            raise ValueError(f"sequences of {length} positions do not fit max_length = {self.max_length}")
         x = embeddings * math.sqrt(self.dim) + parameters["position"][self.max_length - length :]
         x = dropout(x, rate)
-        masked = _mask(length, padding, x.device)
+        masked = causal_mask(length, padding, x.device)
         for block in range(self.blocks):
             x = x + self._attention(parameters, f"{block}.attention", x, masked, rate)
-            x = x + self._mlp(parameters, f"{block}.mlp", x, rate)
+            x = x + mlp(parameters, f"{block}.mlp", x, rate)
         return layer_norm(x, parameters["norm"], parameters["norm_bias"])
 
     def _attention(self, parameters: Parameters, at: str, x: Tensor, masked: Tensor, rate: float) -> Tensor:
@@ -108,17 +97,3 @@ class SASRec:
         q, k, v = qkv.view(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         mixed = attention(q, k, v, masked, rate).transpose(1, 2).reshape(batch, length, dim)
         return dropout(linear(mixed, parameters[f"{at}.out"]), rate)
-
-    def _mlp(self, parameters: Parameters, at: str, x: Tensor, rate: float) -> Tensor:
-        inner = linear(layer_norm(x, parameters[f"{at}.norm"]), parameters[f"{at}.up"])
-        inner = gelu(inner + parameters[f"{at}.up_bias"])
-        return dropout(linear(inner, parameters[f"{at}.down"]), rate)
-
-
-def _mask(length: int, padding: Tensor | None, device: torch.device) -> Tensor:
-    """True where a position may not look: ``(batch or 1, 1, length, length)``; at itself it always may."""
-    future = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
-    if padding is None:
-        return future[None, None]
-    others = ~torch.eye(length, dtype=torch.bool, device=device)
-    return (future | (padding[:, None, :] & others))[:, None]

@@ -3,7 +3,7 @@
 from farzi.training.fit import Fitted, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.memory import keep_freed_memory
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
-from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore, describe_model
+from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore
 from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
@@ -24,7 +24,6 @@ __all__ = [
     "advised",
     "as_training_set",
     "check_length",
-    "describe_model",
     "draw_schedule",
     "fit",
     "keep_freed_memory",

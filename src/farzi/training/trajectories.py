@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from farzi.events import cache_folder
 from farzi.files import atomic_write
-from farzi.models import Parameters, SequenceModel
+from farzi.models import Parameters, SequenceModel, describe_model
 from farzi.training.fit import Fitted, Score, Training, fit
 from farzi.training.sets import RealSequences
 
@@ -122,18 +122,6 @@ class TrajectoryStore:
         trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
         _write(path, trajectory, decided_by)
         return trajectory
-
-
-def describe_model(model: SequenceModel) -> dict[str, Any]:
-    """A model's name and sizes, as cards and keys hold them.
-
-    Args:
-        model: a dataclass with a name.
-
-    Returns:
-        its fields and ``name``.
-    """
-    return {"name": model.name, **asdict(model)}  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> None:

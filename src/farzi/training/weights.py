@@ -10,8 +10,7 @@ from safetensors.torch import save
 from farzi.errors import InputError
 from farzi.events import Vocabulary
 from farzi.files import atomic_write
-from farzi.models import Parameters, SequenceModel, build_model
-from farzi.training.trajectories import describe_model
+from farzi.models import Parameters, SequenceModel, build_model, describe_model
 
 _CARD = "farzi_model"
 
