@@ -2,7 +2,7 @@
 
     python benchmarks/netflix_reader.py --json results/netflix-reader.json
 
-The prize's files may not be passed on, so four of their form and size are made in a temporary folder (2.5 GB), with as
+The prize's files may not be passed on, so four of their form and size are made in a temporary folder (2.1 GB), with as
 many users, movies and events; popularity and activity are log-normal with the original's mean and median. They are read
 in a process of its own, so that its peak of memory is that of reading alone.
 """
