@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", required=True)
     options = parser.parse_args()
+    began_as = origin()
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         write_files(Path(folder), options.movies, options.seed)
@@ -110,7 +111,7 @@ def main() -> None:
     wanted = NUM_USERS, options.movies, round(NUM_EVENTS * options.movies / NUM_MOVIES)
     assert (found["num_users"], found["num_items"], found["num_events"]) == wanted, f"{found} has not {wanted}"
     result = {
-        **origin(),
+        **began_as,
         "bytes": size,
         "limits": {"seconds": LIMIT_S, "peak_gib": LIMIT_GIB},
         "kept": found["seconds"] <= LIMIT_S and found["peak_gib"] <= LIMIT_GIB,
