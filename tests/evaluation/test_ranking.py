@@ -13,7 +13,7 @@ from torch import Tensor
 
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.events import EventData, HeldOut, Vocabulary, leave_last_two_out
-from farzi.models import Parameters, SASRec
+from farzi.models import Parameters, SASRec, hidden_states
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,31 @@ def test_the_batch_size_does_not_matter_to_a_real_model():
     assert np.array_equal(together, alone)
     assert together.shape == (5,)
     assert 1 <= together.min() <= together.max() <= 30
+
+
+def test_a_batch_is_as_wide_as_its_longest_history():
+    """Were histories not put in order of their lengths, or batches of the full width, more would be read."""
+    widths = list[tuple[int, ...]]()
+
+    class Watched(SASRec):
+        def hidden(self, parameters, embeddings, padding=None, rate=0.0):
+            widths.append(tuple(embeddings.shape[:2]))
+            return super().hidden(parameters, embeddings, padding, rate)
+
+    lengths = np.array([9, 1, 2, 7, 1, 2, 30])
+    ends = np.cumsum(lengths)
+    targets = np.arange(7, dtype=np.int32)
+    histories = HeldOut(np.arange(ends[-1], dtype=np.int32) % 11, ends - lengths, ends, targets)
+    model = Watched(dim=8, max_length=20)
+    parameters = {name: part.double() for name, part in model.init(11, 0).items()}
+    found = ranks(model, parameters, histories, batch_size=2)
+    assert widths == [(2, 1), (2, 2), (2, 9), (1, 20)]
+    for row in range(7):
+        wide = np.full(20, -1)
+        events = histories.events[histories.starts[row] : histories.ends[row]][-20:]
+        wide[20 - len(events) :] = events
+        scores = hidden_states(model, parameters, torch.from_numpy(wide[None]))[0, -1] @ parameters["embedding"].T
+        assert found[row] == 11 - (scores < scores[targets[row]]).sum()
 
 
 def test_reads_the_last_events_of_a_history():

@@ -24,6 +24,7 @@ from farzi.events import (
     load_events,
 )
 from farzi.events import catalogue as catalogue_module
+from farzi.events.origins import ITSELF
 
 EVENTS = "".join(f"{user}\t{item}\t3\t{time}\n" for user in (1, 2) for time, item in enumerate((7, 8, 9)))
 
@@ -71,7 +72,7 @@ def offer(monkeypatch):
 
 def test_the_catalogue_says_what_a_user_needs_to_know():
     sources = {source.name: source for source in list_sources()}
-    assert {"ml-100k", "amazon-magazine"} <= sources.keys()
+    assert {"ml-100k", "ml-1m", "amazon-magazine", "netflix"} <= sources.keys()
     for source in sources.values():
         assert source.description
         assert source.licence
@@ -105,6 +106,17 @@ def test_fetch_keeps_the_files_and_asks_once(offer, cache):
     assert [path.name for path in cache.iterdir()] == ["toy"], "nothing half-written stays behind"
 
 
+def test_a_file_that_is_no_archive_is_kept_as_it_is(offer, cache, tmp_path):
+    class Plain(Shelf):
+        def download(self, folder):
+            (folder / "0123-u.data").write_text(EVENTS)
+            return folder / "0123-u.data"
+
+    offer(Plain(members={ITSELF: "u.data"}))
+    assert fetch("toy") == cache / "toy" / "u.data"
+    assert fetch("toy").read_text() == EVENTS
+
+
 def test_the_next_origin_is_asked_when_one_fails(offer, cache):
     first, second = Shelf(error=OriginError("it is shut")), Shelf()
     offer(first, second)
@@ -126,8 +138,8 @@ def test_all_failures_are_told_in_one_line(offer, cache):
 
 
 def test_a_source_without_origins_says_how_to_get_it(cache):
-    with pytest.raises(InputError, match=r"amazon-magazine cannot be fetched automatically; get it from https.*--path"):
-        fetch("amazon-magazine")
+    with pytest.raises(InputError, match=r"netflix cannot be fetched automatically; get it from https.*--path"):
+        fetch("netflix")
 
 
 def test_a_full_disk_leaves_nothing_behind(offer, cache, monkeypatch):

@@ -1,10 +1,13 @@
 """Real data against its published counts, and the ways to name what is to be loaded."""
 
+import gzip
+import hashlib
+
 import numpy as np
 import pytest
 
 from farzi.errors import InputError
-from farzi.events import OriginError, describe, find_source, leave_last_two_out, load_events
+from farzi.events import OriginError, describe, find_source, leave_last_two_out, load_events, windows
 from farzi.events.origins import unpack
 
 
@@ -113,14 +116,55 @@ def test_amazon_magazine(shared, options, expected):
         assert numbers.mean_length == pytest.approx(4.10, abs=0.005)
 
 
-def test_ml_1m_as_ratings_and_as_sequences(shared):
+def test_the_published_file_of_amazon_magazine_is_this_one_with_other_line_ends(shared, tmp_path):
+    path = shared / "amazon-magazine" / "Magazine_Subscriptions.csv"
+    published = path.read_bytes().replace(b"\n", b"\r\n")
+    (known,) = find_source("amazon-magazine").origins
+    assert known.known_hash == "sha256:" + hashlib.sha256(published).hexdigest()
+    (tmp_path / path.name).write_bytes(published)
+    data = load_events("amazon-magazine", path=tmp_path / path.name)
+    assert data.fingerprint == load_events("amazon-magazine", path=path).fingerprint
+
+
+def test_short_histories_of_amazon_magazine(shared):
+    data = load_events("amazon-magazine", path=shared / "amazon-magazine" / "Magazine_Subscriptions.csv")
+    splits = leave_last_two_out(data)
+    lengths = np.diff(splits.train.offsets)
+    assert splits.train.num_events == 12689 - 2 * 3092
+    assert np.count_nonzero(lengths == 1) == 1812, "users without a target in training"
+    starts, ends = windows(splits.train.offsets, 50)
+    assert len(starts) == 3092 - 1812 + 1, "one user has more than a window"
+    assert (ends - starts - 1).sum() == splits.train.num_events - 3092 == 3413
+    assert len(splits.valid) == len(splits.test) == 3092
+    assert (splits.valid.ends - splits.valid.starts).min() == 1, "everyone has a history"
+
+
+def test_ml_1m_as_the_ratings_of_half_its_users(shared):
     ratings = load_events(shared / "ml-1m" / "ratings.users_1-2999.dat.gz", min_count=1)
     assert counts(ratings) == (2999, 3615, 487650)
     assert ratings.vocabulary.title(ratings.vocabulary.index("260")) == "Star Wars: Episode IV - A New Hope (1977)"
-    sequences = load_events(shared / "ml-1m" / "sasrec" / "train" / "input.txt.gz", min_count=1)
-    assert counts(sequences) == (6040, 3416, 987019)
-    numbers = describe(sequences)
-    assert (numbers.min_length, numbers.max_length) == (16, 2275)
+    with pytest.raises(InputError, match="not the published ml-1m: prepared, it has 2,999 users"):
+        load_events("ml-1m", path=shared / "ml-1m" / "ratings.users_1-2999.dat.gz")
+
+
+def lines(path):
+    return gzip.decompress(path.read_bytes()).decode().split()
+
+
+def test_ml_1m_as_sequences(shared):
+    folder = shared / "ml-1m" / "sasrec"
+    train = load_events(folder / "train" / "input.txt.gz", min_count=1)
+    assert counts(train) == (6040, 3416, 987019)
+    assert (describe(train).min_length, describe(train).max_length) == (16, 2275)
+    data = load_events("ml-1m", path=folder)
+    assert (data.name, *counts(data)) == ("ml-1m", 6040, 3416, 999611 - 5528)
+    assert describe(data).min_length == 17
+    # Everyone's last event is the published one, and for a sample of 512 users the one before it is too.
+    splits = leave_last_two_out(data)
+    assert [data.vocabulary.ids[k] for k in splits.test.targets] == lines(folder / "test" / "output.txt.gz")
+    longer = np.flatnonzero(np.diff(data.offsets) - np.diff(train.offsets) == 3)
+    assert len(longer) == 512
+    assert [data.vocabulary.ids[k] for k in splits.valid.targets[longer]] == lines(folder / "val" / "output.txt.gz")
 
 
 def test_amazon_magazine_is_not_ml_100k(shared):

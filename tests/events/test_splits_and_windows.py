@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farzi.errors import InputError
-from farzi.events import PAD, EventData, Vocabulary, gather, leave_last_two_out, windows
+from farzi.events import PAD, EventData, Vocabulary, draw_windows, gather, leave_last_two_out, windows
 
 LENGTHS = st.lists(st.integers(0, 12), max_size=8)
 
@@ -88,3 +88,15 @@ def test_gather_is_the_slow_loop(lengths, length, draw):
     for row, (start, end) in zip(rows.tolist(), spans, strict=True):
         tail = data.events[start:end].tolist()[-length:]
         assert row == [PAD] * (length - len(tail)) + tail
+
+
+@given(LENGTHS.filter(sum), st.integers(1, 20), st.integers(1, 6), st.integers(0, 99))
+def test_drawn_windows_are_pieces_of_sequences_or_short_sequences_joined(lengths, count, length, seed):
+    data = distinct_events(lengths)
+    drawn = draw_windows(data.events, data.offsets, count, length, seed)
+    assert drawn.shape == (count, length + 1), "without padding, however short the sequences are"
+    assert np.array_equal(drawn, draw_windows(data.events, data.offsets, count, length, seed))
+    place = np.argsort(data.events)
+    for row in place[drawn]:
+        ends = set(data.offsets[1:] - 1)
+        assert all(after == before + 1 or (before in ends and after in data.offsets) for before, after in pairwise(row))

@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from farzi.errors import InputError
 from farzi.events import EventData, Vocabulary
+from farzi.models import Batch, SASRec, sequence_loss
 from farzi.training import RealSequences, TensorSequences, draw_schedule
 
 quick = settings(max_examples=60, deadline=None)
@@ -39,8 +41,11 @@ def test_every_epoch_has_each_target_once(lengths, length, seed):
     # A batch of more rows than there are windows is a whole epoch.
     for batch in islice(RealSequences(data=data, length=length).batches(1000, seeded(seed)), 3):
         inputs, targets = batch
-        assert inputs.shape == targets.shape == (len(inputs), length)
+        assert inputs.shape == targets.shape
         real = targets >= 0
+        assert real.any(1).all(), "no window without a target"
+        assert real[:, 0].any(), "no column of padding alone"
+        assert inputs.shape[1] <= length
         assert sorted(targets[real].tolist()) == wanted
         assert torch.equal(inputs[real], targets[real] - 1), "the input is the event before the target"
         assert torch.equal(real, inputs >= 0), "a position has a target exactly where it has an input"
@@ -60,6 +65,20 @@ def test_small_batches_cover_an_epoch_too(batch_size, seed):
     assert len(seen) == len(set(seen)) == num_targets
     assert all(size == batch_size for size in sizes[:-1])
     assert sizes[-1] <= batch_size
+
+
+def test_narrow_batches_are_the_wide_ones_without_the_padding():
+    """Were they of the full width, there would be 5 x 20 positions in an epoch instead of 16 for 16 targets."""
+    data, model = distinct([3, 2, 9, 4, 3]), SASRec(dim=8, max_length=20)
+    parameters = {name: part.double() for name, part in model.init(data.vocab_size, 0).items()}
+    positions = targets = 0
+    for batch in islice(RealSequences(data=data, length=20).batches(1, seeded(0)), 5):
+        wide = Batch(*(functional.pad(part, (20 - part.shape[1], 0), value=-1) for part in batch))
+        losses = (sequence_loss(model, parameters, each) for each in (batch, wide))
+        torch.testing.assert_close(*losses, rtol=1e-12, atol=0)
+        positions += batch.inputs.numel()
+        targets += int((batch.targets >= 0).sum())
+    assert positions == targets == 2 + 1 + 8 + 3 + 2
 
 
 def test_windows_are_cut_and_shuffled_anew_in_every_epoch():

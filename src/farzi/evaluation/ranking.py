@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from farzi.events import HeldOut, gather
 from farzi.models import Parameters, SequenceModel, hidden_states, scores
@@ -26,17 +25,19 @@ def ranks(
         ranks from 1 (best) to the size of the vocabulary, ``(rows,)``.
     """
     device = parameters["embedding"].device
-    found: list[Tensor] = []
+    lengths = np.minimum(held_out.ends - held_out.starts, model.max_length)
+    found = np.empty(len(held_out), dtype=np.int64)
     with torch.no_grad():
-        for start in range(0, len(held_out), batch_size):
-            part = slice(start, start + batch_size)
-            rows = gather(held_out.events, held_out.starts[part], held_out.ends[part], model.max_length)
+        # Histories of one length side by side: a batch is as wide as its longest, and padding costs as much as events.
+        for part in np.split(np.argsort(lengths, kind="stable"), range(batch_size, len(held_out), batch_size)):
+            rows = gather(held_out.events, held_out.starts[part], held_out.ends[part], int(lengths[part].max()))
             inputs = torch.from_numpy(rows).to(device)
             targets = torch.from_numpy(held_out.targets[part].astype(np.int64)).to(device)
             scored = scores(parameters, hidden_states(model, parameters, inputs)[:, -1])
             # Counted by what it beats: a score that is not a number beats nothing and ranks last.
-            found.append(scored.shape[1] - (scored < scored.gather(1, targets[:, None])).sum(1).cpu())
-    return torch.cat(found).numpy()
+            beaten = (scored < scored.gather(1, targets[:, None])).sum(1)
+            found[part] = scored.shape[1] - beaten.cpu().numpy()
+    return found
 
 
 def ranking_metrics(ranks: NDArray[np.int64], vocab_size: int) -> dict[str, float]:

@@ -5,71 +5,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pooch
 
 from farzi.errors import InputError
-from farzi.events.data import EventData
 from farzi.events.interactions import Preparation
-from farzi.events.origins import Download, Origin, OriginError, PackagedFile, unpack
+from farzi.events.origins import ITSELF, Download, Origin, OriginError, PackagedFile, unpack
+from farzi.events.source import Form, Source
 
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A published data set.
-
-    Args:
-        name: what it is called here.
-        description: what it holds, in a line.
-        licence: the terms of its publisher.
-        how_to_get: where the publisher offers it.
-        preparation: which users and items the protocol keeps.
-        num_users: how many users must be left.
-        num_items: how many items must be left.
-        num_events: how many events must be left.
-        columns: the columns of user, item and time where they are not those of the format.
-        origins: where it is fetched from, the first one first; none where only the user can get it.
-    """
-
-    name: str
-    description: str
-    licence: str
-    how_to_get: str
-    preparation: Preparation
-    num_users: int
-    num_items: int
-    num_events: int
-    columns: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
-    origins: tuple[Origin, ...] = ()
-
-    def check(self, data: EventData, path: Path) -> None:
-        """Compare what was read from ``path`` and prepared with the published counts.
-
-        Raises:
-            InputError: they differ.
-        """
-        found = data.num_sequences, data.vocab_size, data.num_events
-        expected = self.num_users, self.num_items, self.num_events
-        if found != expected:
-            raise InputError(
-                f"{path} is not the published {self.name}: prepared, it has {_counts(*found)}, not "
-                f"{_counts(*expected)}; get the file again (delete it first if it was fetched)"
-            )
-
-
-def _counts(num_users: int, num_items: int, num_events: int) -> str:
-    return f"{num_users:,} users, {num_items:,} items and {num_events:,} events"
-
+_GROUPLENS = "GroupLens: for research, with acknowledgement; no redistribution and no commercial use without permission"
 
 _SOURCES = (
     Source(
         name="ml-100k",
         description="MovieLens 100K: ratings of films by visitors of movielens.org, 1997 to 1998",
-        licence=(
-            "GroupLens: for research, with acknowledgement; no redistribution and no commercial use without permission"
-        ),
+        licence=_GROUPLENS,
         how_to_get="https://grouplens.org/datasets/movielens/100k/ (u.data, and u.item beside it for the titles)",
         preparation=Preparation(min_count=5),
         num_users=943,
@@ -92,6 +43,29 @@ _SOURCES = (
         ),
     ),
     Source(
+        name="ml-1m",
+        description="MovieLens 1M: ratings of films by visitors of movielens.org, 2000 to 2003",
+        licence=_GROUPLENS,
+        how_to_get="https://grouplens.org/datasets/movielens/1m/ (ratings.dat, and movies.dat for the titles)",
+        preparation=Preparation(min_count=5),
+        num_users=6040,
+        num_items=3416,
+        num_events=999611,
+        # gSASRec's sequences: cut to the 5-core already, without the second-to-last event of 5,528 users.
+        forms={"sasrec": Form(preparation=Preparation(min_count=1), num_events=994083)},
+        origins=(
+            Download(
+                url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+                known_hash="md5:c4d9eecfca2ab87c1945afe126590906",
+                members={
+                    "ml-1m/ratings.dat": "ratings.dat",
+                    "ml-1m/movies.dat": "movies.dat",
+                    "ml-1m/README": "README",
+                },
+            ),
+        ),
+    ),
+    Source(
         name="amazon-magazine",
         description="Amazon reviews 2018, magazine subscriptions: ratings only, no titles",
         licence="none stated by its publishers (Ni, Li and McAuley, EMNLP 2019): offered for research, with citation",
@@ -103,6 +77,26 @@ _SOURCES = (
         num_items=1305,
         num_events=12689,
         columns={"user": 1, "item": 0, "time": 3},
+        origins=(
+            Download(
+                url="https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2/categoryFilesSmall/Magazine_Subscriptions.csv",
+                known_hash="sha256:40287d71ee0c49030ee222888fb21a95941c2c31344e15bdd2e58e0f63831c2d",
+                members={ITSELF: "Magazine_Subscriptions.csv"},
+            ),
+        ),
+    ),
+    Source(
+        name="netflix",
+        description="Netflix Prize: ratings of films by customers of Netflix, 1998 to 2005",
+        licence="Netflix: for research; no redistribution and no commercial use without permission; no longer offered",
+        how_to_get=(
+            "https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data (the folder with combined_data_1.txt to "
+            "combined_data_4.txt, and movie_titles.csv for the titles)"
+        ),
+        preparation=Preparation(min_count=1),
+        num_users=480189,
+        num_items=17770,
+        num_events=100480507,
     ),
 )
 
@@ -160,7 +154,7 @@ def fetch(name: str) -> Path:
             raise InputError(f"{folder} cannot be written: {error}; set FARZI_CACHE to a folder that can") from error
     tried = f"could not be fetched ({'; '.join(failures)})" if failures else "cannot be fetched automatically"
     raise InputError(
-        f"{name} {tried}; get it from {source.how_to_get} and give the file with --path (in Python, path=)"
+        f"{name} {tried}; get it from {source.how_to_get} and give its path with --path (in Python, path=)"
     )
 
 

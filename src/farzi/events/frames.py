@@ -9,6 +9,8 @@ import polars as pl
 from farzi.errors import InputError
 from farzi.events.interactions import Interactions, order_events
 
+_DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z")
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -17,7 +19,7 @@ class Columns:
     Args:
         user: the name of the column, or its number counted from 0 in a file without a header line.
         item: the same for the item.
-        time: the same for the time, which orders a user's events and may be any number.
+        time: the same for the time, which orders a user's events: any number, or a date.
 
     Raises:
         InputError: some are names and others numbers.
@@ -69,11 +71,11 @@ def frame_to_interactions(frame: pl.DataFrame, path: Path) -> Interactions:
     """Check the rows of a table and put them in order.
 
     Args:
-        frame: the columns ``user`` and ``item`` (categorical) and ``time`` (numbers, dates, or numbers as text).
+        frame: the columns ``user`` and ``item`` (categorical) and ``time`` (numbers, dates, or either as text).
         path: the file, for the message.
 
     Raises:
-        InputError: there are no rows, or one has no user, item or time, or a time that is not a number.
+        InputError: there are no rows, or one has no user, item or time, or a time that is neither a number nor a date.
     """
     if frame.is_empty():
         raise InputError(f"{path} has no events")
@@ -96,11 +98,22 @@ def _numeric(times: pl.Series, path: Path) -> pl.Series:
         if not whole.has_nulls():
             return whole
     numbers = times.cast(pl.Float64, strict=False)
-    wrong = ~numbers.is_finite().fill_null(False)
-    if wrong.any():
-        value = times.filter(wrong)[0]
-        raise InputError(f"{_first_row(wrong, path)} has the time {value!r}; it must be a number")
-    return numbers
+    readings = [numbers.set(~numbers.is_finite().fill_null(False), None)]
+    if times.dtype == pl.String and readings[0].has_nulls():
+        readings += [_dates(times, form) for form in _DATES]
+    best = min(readings, key=lambda reading: reading.null_count())  # most rows are right, so the others are to be named
+    if best.has_nulls():
+        wrong = best.is_null()
+        raise InputError(
+            f"{_first_row(wrong, path)} has the time {times.filter(wrong)[0]!r}; it must be a number, or a date in the "
+            "form of the other rows: 2020-01-31, 2020-01-31T09:30, 2020-01-31T09:30:00 or 2020-01-31T09:30:00+01:00"
+        )
+    return best
+
+
+def _dates(times: pl.Series, form: str) -> pl.Series:
+    text = times.str.replace(" ", "T", literal=True)
+    return text.str.to_datetime(form, strict=False, time_unit="us").to_physical()
 
 
 def _first_row(rows: pl.Series, path: Path) -> str:

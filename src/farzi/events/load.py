@@ -6,7 +6,7 @@ from farzi.errors import InputError
 from farzi.events.catalogue import SOURCES, fetch, find_source
 from farzi.events.data import EventData
 from farzi.events.interactions import Preparation, prepare
-from farzi.events.readers import find_reader
+from farzi.events.readers import READERS, find_format
 
 
 def load_events(
@@ -27,8 +27,9 @@ def load_events(
     overruled here.
 
     Args:
-        source: a name in the catalogue, such as ``ml-100k``, or the path of a file.
-        format: a key of ``READERS``; None takes the source's, or what the file's name tells.
+        source: a name in the catalogue, such as ``ml-100k``, or the path of a file, or of a folder where the format is
+            one of several files.
+        format: a key of ``READERS``; None takes the source's, or what the name of the file tells.
         user: the column of the user, by name or, in a file without a header line, by number from 0; None takes the
             format's own.
         item: the same for the item.
@@ -36,7 +37,7 @@ def load_events(
         min_count: the fewest events of a user, and of an item, that is kept, at least 1: the rest is dropped until
             nothing changes (the iterated k-core). None takes the source's own, or 5.
         filter_items: False asks ``min_count`` of users only. None takes the source's own, or True.
-        path: a file to read the named source from, in the place of fetching it.
+        path: a file or folder to read the named source from, in the place of fetching it.
 
     Raises:
         InputError: there is no such name or file, the file cannot be used, or nothing is left of it.
@@ -44,15 +45,17 @@ def load_events(
     given = {"user": user, "item": item, "time": time}
     columns = {role: column for role, column in given.items() if column is not None}
     known = None if path is None and str(source) not in SOURCES and Path(source).exists() else find_source(str(source))
+    file = Path(source) if known is None else fetch(known.name) if path is None else Path(path)
+    if not file.exists():
+        raise InputError(f"{file} is missing; give the path of a file with events")
+    found = find_format(file, format)
+    known = None if known is None else known.in_format(found)
     standard = Preparation() if known is None else known.preparation
     preparation = Preparation(
         min_count=standard.min_count if min_count is None else min_count,
         filter_items=standard.filter_items if filter_items is None else filter_items,
     )
-    file = Path(source) if known is None else fetch(known.name) if path is None else Path(path)
-    if not file.is_file():
-        raise InputError(f"{file} is {'a folder' if file.is_dir() else 'missing'}; give the path of a file with events")
-    interactions = find_reader(file, format).read(file, columns if known is None else {**known.columns, **columns})
+    interactions = READERS[found].read(file, columns if known is None else {**known.columns, **columns})
     data = prepare(file.name if known is None else known.name, interactions, preparation)
     if known is not None and preparation == known.preparation:
         known.check(data, file)

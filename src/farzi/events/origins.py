@@ -1,5 +1,6 @@
-"""Where published files come from: an archive is obtained, its hash is checked, and what is needed is unpacked."""
+"""Where published files come from: one is obtained, its hash is checked, and what is needed is unpacked."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pooch
+
+ITSELF = "."
+"""In the place of a member's path: the file that is fetched, which is no archive."""
 
 
 class OriginError(Exception):
@@ -29,7 +33,7 @@ class Origin(Protocol):
         ...
 
     def download(self, folder: Path) -> Path:
-        """Put the archive, a zip file of the known hash, into ``folder`` and return its path.
+        """Put the archive, a zip file of the known hash, or the file itself into ``folder`` and return its path.
 
         Raises:
             OriginError: it cannot be had, or its hash is another.
@@ -39,7 +43,7 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """A zip file at a web address, tried once.
+    """A zip file, or the events' file itself, at a web address, tried once.
 
     Args:
         url: its address.
@@ -107,12 +111,15 @@ class PackagedFile:
 
 
 def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
-    """Write members of a zip file into a folder under new names.
+    """Write members of a zip file, or a file that is no archive, into a folder under new names.
 
     Raises:
         OriginError: a member is missing or damaged.
         OSError: the folder cannot be written.
     """
+    if ITSELF in members:
+        shutil.copyfile(archive, folder / members[ITSELF])
+        return
     try:
         with zipfile.ZipFile(archive) as file:
             for member, name in members.items():

@@ -1,29 +1,26 @@
 """Readers of event files: one value for each format, listed in ``READERS``."""
 
 import csv
-import gzip
-import io
-import zlib
-from array import array
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import polars as pl
-from polars.exceptions import NoDataError, PanicException, PolarsError
+from polars.exceptions import PolarsError
 
 from farzi.errors import InputError
 from farzi.events.frames import Columns, find_columns, frame_to_interactions
-from farzi.events.interactions import Interactions, renumber
+from farzi.events.interactions import Interactions
+from farzi.events.netflix import Netflix
+from farzi.events.sequences import PublishedSplits, Sequences
+from farzi.events.text import clear_errors, find_packed, open_text
 from farzi.events.titles import movielens_titles, no_titles, recbole_titles
 
 
 class Reader(Protocol):
-    """Reads event files of one format."""
+    """Reads the events of one format."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -31,10 +28,10 @@ class Reader(Protocol):
         ...
 
     def read(self, path: Path, columns: Mapping[str, int | str]) -> Interactions:
-        """Read a file.
+        """Read a file, or a folder where the format is one of several files.
 
         Args:
-            path: the file.
+            path: the file or folder.
             columns: for any of user, item and time, the column to take in the place of the format's own.
 
         Raises:
@@ -67,7 +64,7 @@ class Table:
         """See ``Reader.read``."""
         chosen = replace(self.columns, **columns)
         step = len(self.separator)
-        with _clear_errors(path):
+        with clear_errors(path):
             table = pl.scan_csv(
                 path,
                 separator=self.separator[0],
@@ -93,7 +90,7 @@ class Table:
 
     def _too_wide_row(self, path: Path, width: int) -> int | None:
         quoting = csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL
-        with _open_text(path) as file:
+        with open_text(path) as file:
             rows = csv.reader(file, delimiter=self.separator[0], quoting=quoting)
             return next((rows.line_num for row in rows if len(row) > width), None)
 
@@ -107,57 +104,17 @@ class Parquet:
 
     def read(self, path: Path, columns: Mapping[str, int | str]) -> Interactions:
         """See ``Reader.read``."""
-        with _clear_errors(path):
+        with clear_errors(path):
             table = pl.scan_parquet(path, glob=False)
             chosen = replace(self.columns, **columns)
             frame = table.select(*_events(table.collect_schema().names(), chosen, path)).collect()
             return frame_to_interactions(frame, path)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sequences:
-    """Text with one user a line: the ids of the items, already in order, with spaces between; gzip or not."""
-
-    suffixes: tuple[str, ...] = (".txt",)
-
-    def read(self, path: Path, columns: Mapping[str, int | str]) -> Interactions:
-        """See ``Reader.read``."""
-        if columns:
-            raise InputError(f"{path} has one user a line and no columns, so {', '.join(columns)} cannot be chosen")
-        number_of_id, events, lengths = dict[str, int](), array("i"), array("q")
-        with _clear_errors(path), _open_text(path) as file:
-            for line in file:
-                ids = line.split()
-                events.extend(number_of_id.setdefault(id_, len(number_of_id)) for id_ in ids)
-                lengths.append(len(ids))
-        users = np.repeat(np.arange(len(lengths), dtype=np.int32), np.frombuffer(lengths, np.int64))
-        codes = np.frombuffer(events, np.int32)
-        items, ids = renumber(codes, np.arange(len(number_of_id)), pl.Series(list(number_of_id), dtype=pl.String))
-        return Interactions(users, items, ids)
-
-
 def _events(names: list[str], columns: Columns, path: Path) -> list[pl.Expr]:
     user, item, time = (pl.col(names[k]) for k in find_columns(names, columns, path))
     ids = {"user": user, "item": item}
     return [*(id_.cast(pl.String).cast(pl.Categorical).alias(role) for role, id_ in ids.items()), time.alias("time")]
-
-
-def _open_text(path: Path) -> io.TextIOWrapper:
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    return io.TextIOWrapper(gzip.open(path) if compressed else path.open("rb"), encoding="utf-8")
-
-
-@contextmanager
-def _clear_errors(path: Path) -> Generator[None, None, None]:
-    """Turn what a damaged or foreign file raises into the user's error."""
-    try:
-        yield
-    except NoDataError as error:
-        raise InputError(f"{path} is empty") from error
-    except (PolarsError, PanicException, UnicodeDecodeError, OSError, EOFError, zlib.error, csv.Error) as error:
-        reason = str(error).strip().split("\n")[0][:200]
-        raise InputError(f"{path} is damaged or of another format ({reason}); text must be UTF-8") from error
 
 
 _MOVIELENS = Columns(0, 1, 3)
@@ -186,27 +143,40 @@ READERS: Mapping[str, Reader] = {
         columns=Columns("user_id", "item_id", "timestamp"),
         titles=recbole_titles,
     ),
+    "netflix": Netflix(),
     "sequences": Sequences(),
+    "sasrec": PublishedSplits(),
 }
 """The readers by the name of their format: MovieLens' and RecBole's formats are named for their files."""
 
+FOLDERS: Mapping[str, str] = {"combined_data_1.txt": "netflix", "train/input.txt": "sasrec"}
+"""The file by which a folder tells its format."""
 
-def find_reader(path: Path, format: str | None = None) -> Reader:
-    """Return the reader of a format.
+
+def find_format(path: Path, format: str | None = None) -> str:
+    """Return the format of a file or folder.
 
     Args:
-        path: the file to be read; its name tells the format where ``format`` does not.
+        path: what is to be read; its name, or what lies in it, tells the format where ``format`` does not.
         format: a key of ``READERS``, or None.
 
+    Returns:
+        a key of ``READERS``.
+
     Raises:
-        InputError: there is no such format, or the file's name tells none.
+        InputError: there is no such format, or nothing tells it.
     """
-    if format is not None:
-        if format not in READERS:
-            raise InputError(f"format must be one of {', '.join(READERS)}, not {format!r}")
-        return READERS[format]
+    if format is not None and format not in READERS:
+        raise InputError(f"format must be one of {', '.join(READERS)}, not {format!r}")
+    if path.is_dir():
+        told = next((found for file, found in FOLDERS.items() if find_packed(path, file) is not None), None)
+        if (format or told) not in FOLDERS.values():
+            raise InputError(
+                f"{path} is a folder; give the path of a file with events, or of a folder with {' or '.join(FOLDERS)}"
+            )
+        return format or str(told)
     name = path.name.lower().removesuffix(".gz")
-    for reader in READERS.values():
-        if name.endswith(reader.suffixes):
-            return reader
-    raise InputError(f"the name of {path} does not tell its format; choose format from {', '.join(READERS)}")
+    told = next((found for found, reader in READERS.items() if name.endswith(reader.suffixes)), None)
+    if format is None and told is None:
+        raise InputError(f"the name of {path} does not tell its format; choose format from {', '.join(READERS)}")
+    return format or str(told)

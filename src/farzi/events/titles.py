@@ -36,7 +36,7 @@ def recbole_titles(path: Path) -> Mapping[str, str]:
     Raises:
         InputError: the file cannot be read, or its lines differ in their number of columns.
     """
-    rows = _rows(path.with_name(path.name.removesuffix(".gz")).with_suffix(".item"), "\t", "utf-8")
+    rows = _rows(path.with_name(path.name.removesuffix(".gz")).with_suffix(".item"), "\t", "utf-8-sig")
     columns = {name.split(":")[0]: column for column, name in enumerate(rows[0] if rows else [])}
     title = next((name for name in columns if name.endswith("title")), None)
     if title is None or "item_id" not in columns:
@@ -48,11 +48,26 @@ def recbole_titles(path: Path) -> Mapping[str, str]:
     return titles
 
 
-def _rows(path: Path, separator: str, encoding: str) -> list[list[str]]:
+def netflix_titles(folder: Path) -> Mapping[str, str]:
+    """Read titles by id, with the year where one is known, from the Netflix Prize's ``movie_titles.csv``.
+
+    Its lines are ``id,year,title`` in ISO-8859-1; a title may have commas. There are none if the file is not there.
+
+    Args:
+        folder: of the events.
+
+    Raises:
+        InputError: the file cannot be read, or a line has fewer than three columns.
+    """
+    rows = _rows(folder / "movie_titles.csv", ",", "iso-8859-1", 2)
+    return {id_: title.strip() if year == "NULL" else f"{title.strip()} ({year})" for id_, year, title in rows}
+
+
+def _rows(path: Path, separator: str, encoding: str, most_splits: int = -1) -> list[list[str]]:
     if not path.exists():
         return []
     try:
-        rows = [line.split(separator) for line in path.read_text(encoding=encoding).split("\n") if line]
+        rows = [line.split(separator, most_splits) for line in path.read_text(encoding=encoding).split("\n") if line]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}, the file of titles, cannot be read: {error}") from error
     width = max(len(rows[0]), 2) if rows else 0

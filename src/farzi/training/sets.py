@@ -52,13 +52,14 @@ class RealSequences:
             generator: source of randomness.
 
         Yields:
-            hard batches, ``(batch, length)``.
+            hard batches, ``(batch, longest)``: no wider than the longest of their windows, at most ``length``.
         """
         while True:
             shift = int(torch.randint(self.length, (), generator=generator))
             starts, ends = windows(self.data.offsets, self.length, shift)
             for part in torch.randperm(len(starts), generator=generator).split(batch_size):
-                rows = gather(self.data.events, starts[part.numpy()], ends[part.numpy()], self.length + 1)
+                begin, end = starts[part.numpy()], ends[part.numpy()]
+                rows = gather(self.data.events, begin, end, int((end - begin).max()))
                 tokens = torch.from_numpy(rows).to(self.device)
                 yield Batch(tokens[:, :-1], tokens[:, 1:].masked_fill(tokens[:, :-1] < 0, -1))
 

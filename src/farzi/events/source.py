@@ -1,0 +1,77 @@
+"""What is known of a published data set, and the check that a copy of it is one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from farzi.errors import InputError
+from farzi.events.data import EventData
+from farzi.events.interactions import Preparation
+from farzi.events.origins import Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """Another form in which a data set goes round, with fewer events.
+
+    Args:
+        preparation: which users and items are kept of it.
+        num_events: how many events must be left.
+    """
+
+    preparation: Preparation
+    num_events: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A published data set.
+
+    Args:
+        name: what it is called here.
+        description: what it holds, in a line.
+        licence: the terms of its publisher.
+        how_to_get: where the publisher offers it.
+        preparation: which users and items the protocol keeps.
+        num_users: how many users must be left.
+        num_items: how many items must be left.
+        num_events: how many events must be left.
+        columns: the columns of user, item and time where they are not those of the format.
+        forms: other forms with the same users and items, by the format that they are in.
+        origins: where it is fetched from, the first one first; none where only the user can get it.
+    """
+
+    name: str
+    description: str
+    licence: str
+    how_to_get: str
+    preparation: Preparation
+    num_users: int
+    num_items: int
+    num_events: int
+    columns: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+    forms: Mapping[str, Form] = field(default_factory=dict[str, Form])
+    origins: tuple[Origin, ...] = ()
+
+    def in_format(self, format: str) -> "Source":
+        """Return what is known of this data set where it is read in a format, a key of ``READERS``."""
+        form = self.forms.get(format)
+        return self if form is None else replace(self, preparation=form.preparation, num_events=form.num_events)
+
+    def check(self, data: EventData, path: Path) -> None:
+        """Compare what was read from ``path`` and prepared with the published counts.
+
+        Raises:
+            InputError: they differ.
+        """
+        found = data.num_sequences, data.vocab_size, data.num_events
+        expected = self.num_users, self.num_items, self.num_events
+        if found != expected:
+            raise InputError(
+                f"{path} is not the published {self.name}: prepared, it has {_counts(*found)}, not "
+                f"{_counts(*expected)}; get the file again (delete it first if it was fetched)"
+            )
+
+
+def _counts(num_users: int, num_items: int, num_events: int) -> str:
+    return f"{num_users:,} users, {num_items:,} items and {num_events:,} events"
