@@ -97,3 +97,18 @@ def _seconds(rows: list[dict]) -> list[float]:
 
 def _memory(rows: list[dict]) -> list[float]:
     return [max(row["peak_mib"] - row["baseline_mib"], 1) for row in rows]
+
+
+def variants(record: dict) -> str:
+    """Markdown tables of stacked runs and of bfloat16."""
+    lines = ["*Seconds for independent runs of ten steps: one after the other, and stacked.*", ""]
+    lines += ["| problem | runs | one by one | stacked | ratio |", "|---|---|---|---|---|"]
+    for name, by_count in record["many_runs"].items():
+        for count, found in by_count.items():
+            single, stacked = found["one by one"], found["stacked"]
+            lines.append(f"| {name} | {count} | {single:.3f} | {stacked:.3f} | {single / stacked:.2f} |")
+    lines += ["", "*The meta-gradient under bfloat16 against that in float32.*", ""]
+    lines += ["| steps | relative error | cosine |", "|---|---|---|"]
+    for steps, found in record["bfloat16"]["against_float32"].items():
+        lines.append(f"| {steps} | {found['error']:.2g} | {found['cosine']:.2f} |")
+    return "\n".join(lines) + "\n"

@@ -203,6 +203,8 @@ def rendered(record: list | dict) -> str | None:
     """The tables of a record by its form; None for forms that have none."""
     if isinstance(record, dict):
         rows = record.get("rows") or [{}]
+        if "many_runs" in record:
+            return metagrad_results.variants(record)
         if "speedup_vs_higher" in record:
             return f"{metagrad_results.headline(record)}\n{metagrad_results.contenders(record)}"
         return study(record) if {"way", "start"} <= rows[0].keys() else None
