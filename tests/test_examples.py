@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,8 @@ def example(name: str, folder: str = "examples") -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    if str(ROOT / folder) not in sys.path:  # as where it is run as a script
+        sys.path.append(str(ROOT / folder))
     spec.loader.exec_module(module)
     return module
 
@@ -79,3 +82,18 @@ def test_the_study_of_adjoints_becomes_tables_and_unknown_records_become_nothing
     assert [results.rendered(record) for record in ({}, [], {"rows": [{"steps": 1}]}, [{"steps": 1}], {"a": 1})] == [
         None
     ] * 5
+
+
+def test_the_benchmark_becomes_tables():
+    results = example("results", "docs")
+    shape = {"vocab": 1349, "sequences": 50, "dim": 32}
+    row = {"contender": "farzi", "replay": "Tree", "steps": 10, "batch": 10, "dtype": "float32", "shape": shape}
+    row |= {"zero_moments": False, "status": "ok", "ms_per_step": 12.3, "peak_mib": 401.7}
+    failed = row | {"contender": "higher", "replay": "", "steps": 100, "status": "out of memory (8 GiB)"}
+    others = [row | {"dtype": "float64"}, row | {"zero_moments": True}, row | {"shape": shape | {"dim": 64}}]
+    record = {"rows": [row, failed, *others], "length": 50, "speedup_vs_higher": 2.25, "speedup_vs_higher_eager": None}
+    lines = results.rendered(record).splitlines()
+    assert "| `higher` 0.2.1 | 2.25 | not run |" in lines
+    assert "| farzi, `Tree` | 12; 402 | not run |" in lines
+    assert "| higher | not run | out of memory (8 GiB) |" in lines
+    assert sum("Tree" in line for line in lines) == 1
