@@ -180,3 +180,8 @@ def test_a_direction_in_the_targets_is_refused():
         target = forward_ad.make_dual(soft.softmax(1).detach(), torch.ones_like(soft))
         with pytest.raises(NotImplementedError):
             softmax_cross_entropy(hidden, weight, target)
+
+
+def test_a_mean_over_no_position_is_refused():
+    with pytest.raises(ValueError, match="there are no positions to predict at"):
+        softmax_cross_entropy(torch.zeros(0, 3), torch.zeros(4, 3), torch.zeros(0, dtype=torch.long))

@@ -98,7 +98,8 @@ def _program(function: Callable[..., Any], tensors: tuple[Any, ...]) -> Callable
         if node.op == "call_function" and not node.users and not (schema and schema.is_mutable):
             traced.graph.erase_node(node)
     traced.recompile()
-    return torch.compile(traced, fullgraph=True, dynamic=False)
+    # Called from C++ rather than from Python, short operations follow each other faster.
+    return torch.compile(traced, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
 
 
 def _flat(value: Any) -> Iterator[tuple[str, Tensor]]:

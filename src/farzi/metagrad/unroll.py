@@ -197,7 +197,7 @@ class _Trainer:
 
     def batch(self, number: int) -> Tensors:
         indices = self.schedule[number]
-        return {name: part[indices] for name, part in self.examples.items()} | self.shared
+        return {name: part.index_select(0, indices) for name, part in self.examples.items()} | self.shared
 
     def advance(self, number: int, state: State) -> Step:
         grad = self._gradient(number, state.weights)
@@ -211,9 +211,14 @@ class _Trainer:
 
     def _gradient(self, number: int, weights: Tensor) -> Tensor:
         run = self.run
-        _, grad = run.execution(gradient, run.loss, run.layout, weights.to(self.dtype), self.batch(number))
+        grad: Tensor = run.execution(inner_gradient, run.loss, run.layout, weights.to(self.dtype), self.batch(number))
         _check_finite(run.layout.unflatten(grad), f"inner step {number}")
         return grad.to(weights.dtype)
+
+
+def inner_gradient(loss: Loss, layout: Layout, weights: Tensor, batch: Tensors) -> Tensor:
+    """The gradient alone, so that its program does not work out the loss."""
+    return gradient(loss, layout, weights, batch)[1]
 
 
 class _FirstThatWorks:

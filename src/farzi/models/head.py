@@ -56,7 +56,7 @@ def softmax_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor, bias: 
         a scalar: nats per position.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: the shapes do not fit each other, or there are no positions.
     """
     if hidden.ndim != 2 or hidden.shape[1] != weight.shape[1] or target.shape[0] != hidden.shape[0]:
         raise ValueError(
@@ -88,83 +88,98 @@ def log_partition(hidden: Tensor, weight: Tensor) -> Tensor:
 
 
 def _mean_loss(hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tensor:
+    if not len(hidden):
+        raise ValueError("there are no positions to predict at")
     if has_tangent(hidden, weight):
         return _with_tangent(hidden, weight, target)
+    rows = len(hidden)
     value, *grads = _Gradient.apply(hidden, weight, target)  # pyright: ignore[reportGeneralTypeIssues]
-    return _Known.apply(value, hidden, weight, target, *grads)  # pyright: ignore[reportReturnType]
+    return _Known.apply(value / rows, 1 / rows, hidden, weight, target, *grads)  # pyright: ignore[reportReturnType]
 
 
 def _with_tangent(hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tensor:
     """The loss with its directional derivative as tangent; the tangent can be differentiated once more in reverse."""
     (h, h_dot), (w, w_dot) = unpack(hidden), unpack(weight)
+    wanted = target is not None and target.requires_grad, h_dot.requires_grad, w_dot.requires_grad
     with torch.no_grad():
-        first, second = _passes(h, w, target, (h_dot, w_dot), target is not None and target.requires_grad)
-    assert second is not None
+        first, second = _tangents(h, w, target, h_dot, w_dot, *wanted)
     grads = second.hidden, second.weight, second.target, first.hidden, first.weight
-    slope = _Known.apply(second.value, h, w, target, h_dot, w_dot, *grads)
-    value: Tensor = _Value.apply(first.value, h, w, target)  # pyright: ignore[reportAssignmentType]
+    slope = _Known.apply(second.value / len(h), 1 / len(h), h, w, target, h_dot, w_dot, *grads)
+    value: Tensor = _Value.apply(first.value / len(h), h, w, target)  # pyright: ignore[reportAssignmentType]
     return forward_ad.make_dual(value, slope)
 
 
 @dataclass(slots=True)
 class _Sums:
-    """Loss and gradients, or their tangents, as the chunks fill them."""
+    """Loss and gradients, or their tangents, summed over positions as the chunks fill them; None what is not wanted."""
 
     value: Tensor
-    hidden: Tensor
-    weight: Tensor
+    hidden: Tensor | None
+    weight: Tensor | None
     target: Tensor | None
 
-    def __iter__(self):
-        return iter((self.value, self.hidden, self.weight, self.target))
 
-
-def _passes(
-    h: Tensor, w: Tensor, y: Tensor | None, direction: tuple[Tensor, Tensor] | None, need_target: bool
-) -> tuple[_Sums, _Sums | None]:
-    """Loss and gradient, and with a direction ``(h_dot, w_dot)`` their tangents, chunk by chunk.
-
-    With residual ``R = softmax(Z) - y``: ``dH = R W``, ``dW = R^T H``, ``dy = -Z``. Along the direction,
-    ``Z' = H' W^T + H W'^T``, ``R' = P (Z' - rowsum(P Z'))``, ``dH' = R' W + R W'``, ``dW' = R'^T H + R^T H'``.
-    Pairs of products with a common factor are one product of twice the width.
-    """
-    rows, dim = h.shape
-    d_target = torch.empty_like(y) if need_target and y is not None and y.ndim == 2 else None
-    first = _Sums(h.new_zeros(()), torch.empty_like(h), torch.zeros_like(w), d_target)
-    second = None
-    h_two, w_two, w_swapped = h, w, w
-    if direction is not None:
-        second = _Sums(*(None if t is None else torch.zeros_like(t) for t in first))  # pyright: ignore[reportArgumentType]
-        h_two, w_two = torch.cat([h, direction[0]], 1), torch.cat([w, direction[1]], 1)
-        w_swapped = torch.cat([direction[1], w], 1)
-    both = torch.zeros_like(w_two)
-    for part in chunks(rows, len(w)):
+def _gradients(h: Tensor, w: Tensor, y: Tensor | None, want_target: bool) -> _Sums:
+    """Loss and gradient, chunk by chunk: with ``R = softmax(Z) - y``, ``dH = R W``, ``dW = R^T H``, ``dy = -Z``."""
+    hidden, weight, d_target = torch.empty_like(h), torch.zeros_like(w), _like_distributions(y, want_target)
+    value = h.new_zeros(())
+    for part in chunks(len(h), len(w)):
         logits = h[part] @ w.T
-        if first.target is not None and second is None:
-            torch.mul(logits, -1 / rows, out=first.target[part])
+        if d_target is not None:
+            torch.neg(logits, out=d_target[part])
+        residual, loss = _residual(logits, None if y is None else y[part])
+        value += loss
+        torch.mm(residual, w, out=hidden[part])
+        weight.addmm_(residual.T, h[part])
+    return _Sums(value, hidden, weight, d_target)
+
+
+def _tangents(
+    h: Tensor,
+    w: Tensor,
+    y: Tensor | None,
+    h_dot: Tensor,
+    w_dot: Tensor,
+    want_target: bool,
+    want_hidden: bool,
+    want_weight: bool,
+) -> tuple[_Sums, _Sums]:
+    """Tangents of loss and gradient, chunk by chunk; and beside them of the loss and its gradient what is wanted.
+
+    ``Z' = H' W^T + H W'^T``, ``R' = P (Z' - rowsum(P Z'))``, ``dH' = R' W + R W'``, ``dW' = R'^T H + R^T H'``,
+    ``dy' = -Z'``. Pairs of products with a common factor are one product of twice the width.
+    """
+    first = _Sums(h.new_zeros(()), torch.empty_like(h) if want_hidden else None, None, None)
+    first.weight = torch.zeros_like(w) if want_weight else None
+    hidden, weight, d_target = torch.empty_like(h), torch.zeros_like(w), _like_distributions(y, want_target)
+    value, dim = h.new_zeros(()), h.shape[1]
+    w_two = w_dot if first.hidden is None else torch.cat([w_dot, w], 1)
+    h_two, w_swapped = torch.cat([h, h_dot], 1), torch.cat([w_dot, w], 1)
+    for part in chunks(len(h), len(w)):
         target = None if y is None else y[part]
-        residual, loss = _residual(logits, target)
+        residual, loss = _residual(h[part] @ w.T, target)
         first.value += loss
         wide = residual @ w_two
-        first.hidden[part] = wide[:, :dim]
-        both.addmm_(residual.T, h_two[part])
-        if second is not None:
-            slope = h_two[part] @ w_swapped.T
-            second.value += torch.vdot(residual.view(-1), slope.view(-1))
-            if second.target is not None:
-                torch.mul(slope, -1 / rows, out=second.target[part])
-            p = _add_target(residual, target, 1)
-            slope *= p
-            slope.addcmul_(p, slope.sum(1, keepdim=True), value=-1)
-            second.hidden[part] = wide[:, dim:].addmm(slope, w)
-            second.weight.addmm_(slope.T, h[part])
-    first.weight = both[:, :dim]
-    if second is not None:
-        second.weight += both[:, dim:]
-    for sums in (first, second):
-        for tensor in (sums.value, sums.hidden, sums.weight) if sums else ():
-            tensor /= rows
-    return first, second
+        hidden[part] = wide[:, :dim]
+        if first.hidden is not None:
+            first.hidden[part] = wide[:, dim:]
+        if first.weight is not None:
+            first.weight.addmm_(residual.T, h[part])
+        weight.addmm_(residual.T, h_dot[part])
+        slope = h_two[part] @ w_swapped.T
+        value += torch.vdot(residual.view(-1), slope.view(-1))
+        if d_target is not None:
+            torch.neg(slope, out=d_target[part])
+        p = _add_target(residual, target, 1)
+        slope *= p
+        slope.addcmul_(p, slope.sum(1, keepdim=True), value=-1)
+        hidden[part].addmm_(slope, w)
+        weight.addmm_(slope.T, h[part])
+    return first, _Sums(value, hidden, weight, d_target)
+
+
+def _like_distributions(y: Tensor | None, wanted: bool) -> Tensor | None:
+    return torch.empty_like(y) if wanted and y is not None and y.ndim == 2 else None
 
 
 def _residual(logits: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -187,17 +202,19 @@ def _add_target(p: Tensor, y: Tensor | None, sign: int) -> Tensor:
 
 
 class _Known(torch.autograd.Function):
-    """A scalar whose gradient is known already: the value, then the inputs, then a gradient for each input."""
+    """A scalar whose gradient is known: the value, a factor, then the inputs, then what for each is to be scaled."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, *tensors: Tensor | None) -> Tensor:
+    def forward(ctx: Any, value: Tensor, factor: float, *tensors: Tensor | None) -> Tensor:
         ctx.save_for_backward(*tensors[len(tensors) // 2 :])
+        ctx.factor = factor
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        scale = scale * ctx.factor
         grads = [None if g is None else g * scale for g in ctx.saved_tensors]
-        return (None, *grads, *(None for _ in grads))
+        return None, None, *grads, *(None for _ in grads)
 
 
 class _Value(torch.autograd.Function):
@@ -212,20 +229,21 @@ class _Value(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden, weight, target = ctx.saved_tensors
-        first, _ = _passes(hidden, weight, target, None, ctx.needs_input_grad[3])
+        first = _gradients(hidden, weight, target, ctx.needs_input_grad[3])
+        scale = scale / len(hidden)
         return None, *(None if g is None else g * scale for g in (first.hidden, first.weight, first.target))
 
 
 class _Gradient(torch.autograd.Function):
-    """Loss and gradient as one function whose own derivative is the Hessian's product with the cotangents."""
+    """Summed loss and gradient as one function whose own derivative is the Hessian's product with the cotangents."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor | None) -> tuple[Tensor | None, ...]:
         ctx.save_for_backward(hidden, weight, target)
         ctx.set_materialize_grads(False)
-        first, _ = _passes(hidden, weight, target, None, ctx.needs_input_grad[2])
+        first = _gradients(hidden, weight, target, ctx.needs_input_grad[2])
         ctx.mark_non_differentiable(first.value)
-        return tuple(first)
+        return first.value, first.hidden, first.weight, first.target
 
     @staticmethod
     @once_differentiable
@@ -234,13 +252,12 @@ class _Gradient(torch.autograd.Function):
         if h_dot is None and w_dot is None and y_dot is None:  # the engine passes here on every plain gradient
             return None, None, None
         hidden, weight, target = ctx.saved_tensors
-        direction = (
-            torch.zeros_like(hidden) if h_dot is None else h_dot,
-            torch.zeros_like(weight) if w_dot is None else w_dot,
-        )
-        _, second = _passes(hidden, weight, target, direction, ctx.needs_input_grad[2])
-        assert second is not None
+        h_dot = torch.zeros_like(hidden) if h_dot is None else h_dot
+        w_dot = torch.zeros_like(weight) if w_dot is None else w_dot
+        _, second = _tangents(hidden, weight, target, h_dot, w_dot, ctx.needs_input_grad[2], False, False)
+        assert second.hidden is not None
+        assert second.weight is not None
         if y_dot is not None:
-            second.hidden.addmm_(y_dot, weight, alpha=-1 / len(hidden))
-            second.weight.addmm_(y_dot.T, hidden, alpha=-1 / len(hidden))
+            second.hidden.addmm_(y_dot, weight, alpha=-1)
+            second.weight.addmm_(y_dot.T, hidden, alpha=-1)
         return second.hidden, second.weight, second.target
