@@ -62,7 +62,7 @@ def commands() -> list[str]:
 
 
 def test_there_are_commands_to_test():
-    assert {command.split()[1] for command in commands()} == {"data", "distill", "evaluate", "inspect"}
+    assert {command.split()[1] for command in commands()} == {"data", "distill", "evaluate", "export", "inspect"}
 
 
 @pytest.mark.parametrize("command", commands())

@@ -34,7 +34,7 @@ from farzi.report import (
     watch_distillation,
     watch_study,
 )
-from farzi.summary import load
+from farzi.summary import effective_events, export, load
 from farzi.training import fit, keep_freed_memory, save_weights
 
 _NEWS, _RESULTS = Console(stderr=True), Console()
@@ -221,6 +221,22 @@ def _inspect(call: Call) -> None:
     _RESULTS.print(card_table(summary), sequences)
 
 
+def _add_export_options(parser: ArgumentParser) -> None:
+    parser.add_argument("summary", type=str, help="a summary's file")
+    parser.add_argument("-o", "--output", type=str, required=True, help="file to write: .csv, .parquet, .inter or .npz")
+    parser.add_argument("--draws", type=int, default=1, help="sequences drawn from each synthetic one")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+
+
+def _export(call: Call) -> None:
+    options, summary = call.options, load(call.options.summary)
+    events = export(summary, options.output, draws=options.draws, seed=options.seed)
+    print(f"{options.output} is written: {len(events):,} sequences of {events.shape[1]} events")
+    worth = f"{effective_events(summary):.0f} equally likely events"
+    print(f"What is lost: a target was a distribution worth {worth}, of which each drawn sequence keeps one.")
+    print("Train on the summary itself where you can: farzi train")
+
+
 def _add_data_options(parser: ArgumentParser) -> None:
     actions = parser.add_subcommands(dest="action")
 
@@ -261,6 +277,9 @@ COMMANDS = {
     ),
     "train": Command("FILE -o MODEL", "Train a model from scratch on a summary.", _add_train_options, _train),
     "inspect": Command("FILE", "Show a summary's card and a sequence.", _add_inspect_options, _inspect),
+    "export": Command(
+        "FILE -o TABLE", "Draw hard sequences from a summary, for training elsewhere.", _add_export_options, _export
+    ),
     "data": Command("ACTION", "List, fetch and describe data sets.", _add_data_options, _data),
 }
 """The commands by name."""

@@ -230,3 +230,14 @@ def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeyp
     assert "'averages' is not one that farzi brings" in refused("evaluate", tmp_path / "run")
     assert main(["evaluate", str(tmp_path / "run"), *own, "--methods", "farzi", *QUICK_STUDY]) == 0
     assert main(["train", str(summary), *own, "-o", str(tmp_path / "model")]) == 0
+
+
+def test_hard_sequences_are_exported_with_a_word_on_what_is_lost(finished, tmp_path, capsys):
+    output = tmp_path / "drawn.csv"
+    assert main(["export", str(finished / "summary.safetensors"), "-o", str(output), "--draws", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{output} is written: 6 sequences of 6 events" in shown
+    assert re.search(r"What is lost: a target was a distribution worth \d equally likely events", shown)
+    header, *rows = output.read_text().splitlines()
+    assert header == "user,item,time"
+    assert len(rows) == 36

@@ -64,9 +64,11 @@ def test_the_temperature_divides_the_logits():
 
 def test_sampling_follows_the_distributions_and_the_seed():
     factors = random_factors(sequences=1, length=1)
-    draws = torch.stack([factors.sample(torch.Generator().manual_seed(seed)) for seed in range(4000)]).flatten()
-    frequencies = draws.bincount(minlength=7) / len(draws)
-    assert float((frequencies - factors.decode().inputs.flatten()).abs().max()) < 0.03
+    draws = torch.stack([factors.sample(torch.Generator().manual_seed(seed))[0] for seed in range(4000)])
+    assert draws.shape == (4000, 2)
+    for drawn, wanted in zip(draws.T, factors.decode(), strict=True):
+        frequencies = drawn.bincount(minlength=7) / len(drawn)
+        assert float((frequencies - wanted.flatten()).abs().max()) < 0.03
     assert torch.equal(
         factors.sample(torch.Generator().manual_seed(1)), factors.sample(torch.Generator().manual_seed(1))
     )

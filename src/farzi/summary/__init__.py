@@ -1,6 +1,7 @@
 """Farzi Data itself: factors, initialisation and the file format."""
 
 from farzi.summary.artefact import FORMAT_VERSION, Advice, Card, Summary, load, round_to_stored
+from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
 from farzi.summary.initialise import SHARPNESS, Teacher, expectations, factorise, from_real
 
@@ -12,7 +13,9 @@ __all__ = [
     "Factors",
     "Summary",
     "Teacher",
+    "effective_events",
     "expectations",
+    "export",
     "factorise",
     "from_real",
     "load",

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from farzi.models import Batch, Factored
 
-MOST_DECODED_BYTES = 2**30
+MOST_DECODED_BYTES = 2**28
 """A summary whose distributions take more than this in float32 is trained on in factors.
 
-A step on distributions is faster, up to twice, but meta-matching needs room for about six times as much as they take.
+A step on small distributions is faster, up to twice, but on large ones it is not, and meta-matching needs room for
+about six times as much as they take (docs/log.md, 2026-11-25).
 """
 
 
@@ -121,15 +122,16 @@ class Factors:
         return (latents @ self.decoder / self.temperature).softmax(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw a hard sequence from each synthetic one, position by position.
+        """Draw a hard sequence from each synthetic one, position by position, each on its own.
 
         Args:
             generator: source of randomness.
 
         Returns:
-            event ids, ``(sequences, stored positions)``.
+            event ids, ``(sequences, length + 1)``; the last one is drawn from the last target.
         """
-        rows = [
-            torch.multinomial(self._distributions(latents), 1, generator=generator)[:, 0] for latents in self.latents
-        ]
+        rows: list[Tensor] = []
+        for number in range(self.num_sequences):
+            inputs, targets = (part[0] for part in self.decode(torch.tensor([number])))
+            rows.append(torch.multinomial(torch.cat([inputs, targets[-1:]]), 1, generator=generator)[:, 0])
         return torch.stack(rows)
