@@ -60,9 +60,7 @@ def growth(pyplot, record: dict, path: Path) -> None:
         own = sorted((row for row in shown if _name(row) == name), key=lambda row: row["steps"])
         style = {"linestyle": "-" if name.startswith("farzi") else "--", "marker": "o", "markersize": 3}
         for axes, values in zip(grid[:, 0], (_seconds(own), _memory(own)), strict=True):
-            axes.plot(
-                [row["steps"] for row in own], values, style, marker="o", markersize=3, label=name.replace("`", "")
-            )
+            axes.plot([row["steps"] for row in own], values, label=name.replace("`", ""), **style)
     for column, (size, label) in enumerate(SIZES.items(), 1):
         own = _along(rows, size)
         for axes, values in zip(grid[:, column], ([row["ms_per_step"] for row in own], _memory(own)), strict=True):
@@ -111,4 +109,19 @@ def variants(record: dict) -> str:
     lines += ["| steps | relative error | cosine |", "|---|---|---|"]
     for steps, found in record["bfloat16"]["against_float32"].items():
         lines.append(f"| {steps} | {found['error']:.2g} | {found['cosine']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def profile(record: dict) -> str:
+    """A Markdown table of where a step's milliseconds go."""
+    own, other = (record["ms_per_step"].get(name) for name in ("farzi compiled", "torchopt"))
+    forward, backward = own["inner_gradient"], own["reverse_over_forward"]
+    rest = own["all"] - forward - backward
+    lines = ["| of a step | ms |", "|---|---|"]
+    lines += [f"| farzi compiled, whole | {own['all']:.1f} |", f"| its gradient, on the way there | {forward:.1f} |"]
+    lines += [f"| its Hessian-vector product, on the way back | {backward:.1f} |", f"| all the rest | {rest:.1f} |"]
+    lines.append(f"| matrix products in it | {own['matrix products']:.1f} |")
+    if other:
+        lines.append(f"| `torchopt`, whole | {other['all']:.1f} |")
+        lines.append(f"| matrix products in it | {other['matrix products']:.1f} |")
     return "\n".join(lines) + "\n"

@@ -203,6 +203,8 @@ def rendered(record: list | dict) -> str | None:
     """The tables of a record by its form; None for forms that have none."""
     if isinstance(record, dict):
         rows = record.get("rows") or [{}]
+        if "ms_per_step" in record:
+            return metagrad_results.profile(record)
         if "many_runs" in record:
             return metagrad_results.variants(record)
         if "speedup_vs_higher" in record:

@@ -42,15 +42,16 @@ COMPILED = metagrad.Compiled()
 
 def farzi(problem: Problem, replay: str) -> Gradients:
     """farzi.metagrad with its own output head."""
-    return _farzi(problem, replay, metagrad.Eager())
+    return differentiate(problem, replay, metagrad.Eager())
 
 
 def farzi_compiled(problem: Problem, replay: str) -> Gradients:
     """The same with its steps compiled."""
-    return _farzi(problem, replay, COMPILED)
+    return differentiate(problem, replay, COMPILED)
 
 
-def _farzi(problem: Problem, replay: str, execution: metagrad.Execution) -> Gradients:
+def differentiate(problem: Problem, replay: str, execution: metagrad.Execution) -> Gradients:
+    """farzi.metagrad on a problem, by its execution."""
     model, layout = problem.model, metagrad.Layout.of(problem.parameters)
     real = Batch(problem.real[:, :-1], problem.real[:, 1:])
     optimizer = metagrad.Adam(beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
