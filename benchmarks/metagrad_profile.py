@@ -28,7 +28,7 @@ import farzi
 from farzi.files import write_json
 from farzi.metagrad import Compiled
 
-BATCH, STEPS, REPEATS = 10, 100, 7
+BATCH, STEPS, REPEATS, PRODUCT_REPEATS = 10, 100, 7, 20
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 
 
@@ -43,71 +43,70 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make(f"{folder}/problem.pt", Shape(), STEPS, [BATCH], task)
         problem = load(f"{folder}/problem.pt", BATCH, STEPS, torch.float32, False)
-    report: dict[str, Any] = {"ms_per_step": {"farzi compiled": farzi_step(problem)}}
-    try:
-        report["ms_per_step"]["torchopt"] = torchopt_step(problem)
-    except ImportError:
-        print("torchopt is not installed")
-    command = f"python benchmarks/metagrad_profile.py --data {options.data}"
-    report |= {"batch": BATCH, "steps": STEPS, "machine": machine(0), "commit": commit(), "command": command}
+    report = {
+        "ms_per_step": measure(problem),
+        "batch": BATCH,
+        "steps": STEPS,
+        "machine": machine(0),
+        "commit": commit(),
+        "command": f"python benchmarks/metagrad_profile.py --data {options.data}",
+    }
     print(report)
     if options.json:
         write_json(options.json, report)
 
 
-def farzi_step(problem: Problem) -> dict[str, float]:
-    """Milliseconds of an inner step by what they are spent on."""
-    programs, seconds = Compiled(), Counter[str]()
+def measure(problem: Problem) -> dict[str, dict[str, float]]:
+    """Milliseconds of an inner step by what they are spent on: medians of turns, everybody once in each."""
+    programs = Compiled()
+    some = replace(problem, inputs=problem.inputs[:BATCH], targets=problem.targets[:BATCH])
+    turns = {"farzi compiled": lambda: {**farzi_step(problem, programs), "matrix products": products(some)}}
+    try:
+        torchopt_step(problem)
+        turns["torchopt"] = lambda: torchopt_step(problem)
+    except ImportError:
+        print("torchopt is not installed")
+    farzi_step(problem, programs)  # compiles
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in turns}
+    for _ in range(REPEATS):
+        for name, turn in turns.items():
+            found[name].append(turn())
+    return {
+        name: {part: statistics.median(one[part] for one in each) for part in each[0]} for name, each in found.items()
+    }
+
+
+def farzi_step(problem: Problem, programs: Compiled) -> dict[str, float]:
+    """A step of farzi with compiled steps, and how much of it are calls of the programs."""
+    spent = Counter[str]()
 
     def timed(function: Callable[..., Any], *arguments: Any) -> Any:
         began = time.perf_counter()
         result = programs(function, *arguments)
-        seconds[function.__name__] += time.perf_counter() - began
+        spent[function.__name__] += time.perf_counter() - began
         return result
 
-    def run() -> None:
-        seconds.clear()
-        contenders.differentiate(problem, "StoreAll", timed)
-
-    contenders.differentiate(replace(problem, schedule=problem.schedule[:1]), "StoreAll", programs)
-    found = {"all": whole(problem, run), "matrix products": products(problem)}
-    each: dict[str, list[float]] = {name: [] for name in seconds}
-    for _ in range(REPEATS):
-        run()
-        for name, spent in seconds.items():
-            each[name].append(1000 * spent / STEPS)
-    return found | {name: statistics.median(spent) for name, spent in each.items()}
+    began = time.perf_counter()
+    contenders.differentiate(problem, "StoreAll", timed)
+    spent["all"] = time.perf_counter() - began
+    return {name: 1000 * seconds / STEPS for name, seconds in spent.items()}
 
 
 def products(problem: Problem) -> float:
-    """Milliseconds of a step's bare matrix products."""
-    some = replace(problem, inputs=problem.inputs[:BATCH], targets=problem.targets[:BATCH])
-    found = floor.measure(some, 10 * REPEATS)
+    """A step's bare matrix products."""
+    found = floor.measure(problem, PRODUCT_REPEATS)
     return 1000 * (found["model gradient"]["floor_seconds"] + found["model hvp"]["floor_seconds"])
 
 
 def torchopt_step(problem: Problem) -> dict[str, float]:
-    """Milliseconds of an inner step, and of its matrix products."""
-
-    def run() -> None:
-        contenders.torchopt(problem, "")
-
-    found = whole(problem, run)
+    """A step of torchopt; and of a second one, under the profiler, the matrix products."""
+    began = time.perf_counter()
+    contenders.torchopt(problem, "")
+    seconds = time.perf_counter() - began
     with profile(activities=[ProfilerActivity.CPU]) as record:
-        run()
+        contenders.torchopt(problem, "")
     spent = sum(event.self_cpu_time_total for event in record.key_averages() if event.key in PRODUCTS)
-    return {"all": found, "matrix products": spent / 1000 / STEPS}
-
-
-def whole(problem: Problem, run: Callable[[], object]) -> float:
-    """Milliseconds a step of a run, once it was warmed up."""
-    run()
-    spent: list[float] = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        run()
-        spent.append(1000 * (time.perf_counter() - began) / len(problem.schedule))
-    return statistics.median(spent)
+    return {"all": 1000 * seconds / STEPS, "matrix products": spent / 1000 / STEPS}
 
 
 if __name__ == "__main__":

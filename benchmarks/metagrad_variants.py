@@ -10,13 +10,12 @@ differ, the examples are the same. Medians of repeats in turn, in one process.
 """
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from metagrad_contenders.floor import interleaved
 from metagrad_contenders.problem import LR, Problem, Shape, load, make
 from metagrad_contenders.summary import commit, machine
 from torch import Tensor
@@ -78,7 +77,7 @@ def bfloat16(problem: Problem) -> dict[str, Any]:
     for name, loss in (("float32", exact), ("bfloat16", rough)):
         tasks[f"gradient {name}"] = lambda loss=loss: gradient(loss, layout, weights, batch)
         tasks[f"hvp {name}"] = lambda loss=loss: reverse_over_reverse(loss, layout, weights, batch, direction)
-    return {"against_float32": errors, "seconds": _interleaved(tasks)}
+    return {"against_float32": errors, "seconds": interleaved(tasks, REPEATS)}
 
 
 def _through(problem: Problem, loss: Loss, steps: int) -> MetaGradient:
@@ -153,19 +152,8 @@ def many_runs(loss: Loss, parameters: Tensors, examples: Tensors) -> dict[int, d
             "one by one": lambda starts=starts: [differentiate(loss, start) for start in starts],
             "stacked": lambda stacked=stacked: differentiate(together, stacked),
         }
-        found[count] = _interleaved(tasks)
+        found[count] = interleaved(tasks, REPEATS)
     return found
-
-
-def _interleaved(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for turn in range(REPEATS + 1):
-        for name, task in tasks.items():
-            began = time.perf_counter()
-            task()
-            if turn:
-                seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(each) for name, each in seconds.items()}
 
 
 if __name__ == "__main__":

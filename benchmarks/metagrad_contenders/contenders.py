@@ -1,14 +1,14 @@
 """Ways of differentiating through Adam: each takes a problem and returns the gradients."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from farzi import metagrad
-from farzi.models import Batch, SASRec, sequence_loss
+from farzi.distill.examples import InnerLoss
+from farzi.models import Batch, sequence_loss
 from metagrad_contenders.problem import LR, Problem
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -24,17 +24,6 @@ class Gradients(NamedTuple):
     inputs: Tensor
     targets: Tensor
     weights: Tensor
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The inner loss with farzi's own output head; one model's is the same loss each time, so that it compiles once."""
-
-    model: SASRec
-
-    def __call__(self, parameters: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy of a batch."""
-        return sequence_loss(self.model, parameters, Batch(**batch))
 
 
 COMPILED = metagrad.Compiled()
@@ -56,7 +45,7 @@ def differentiate(problem: Problem, replay: str, execution: metagrad.Execution) 
     real = Batch(problem.real[:, :-1], problem.real[:, 1:])
     optimizer = metagrad.Adam(beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
     run = metagrad.InnerRun(
-        loss=Loss(model),
+        loss=InnerLoss(model, temperature=1.0),
         layout=layout,
         optimizer=optimizer,
         replay=getattr(metagrad, replay)(),

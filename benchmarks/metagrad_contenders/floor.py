@@ -37,7 +37,7 @@ def measure(problem: Problem, repeats: int) -> dict:
     operands = _operands(problem)
     for name, products in floors.items():
         tasks[f"{name} floor"] = _products(operands, products)
-    seconds = _interleaved(tasks, repeats)
+    seconds = interleaved(tasks, repeats)
     return {
         name: {
             "seconds": seconds[name],
@@ -49,7 +49,8 @@ def measure(problem: Problem, repeats: int) -> dict:
     }
 
 
-def _interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of tasks that are run in turn, after two turns that do not count."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(repeats + 2):
         for name, task in tasks.items():

@@ -67,11 +67,32 @@ class SequenceModel(Protocol):
         ...
 
     def init(self, vocab_size: int, seed: int) -> Parameters:
-        """Draw fresh parameters."""
+        """Draw fresh parameters.
+
+        Args:
+            vocab_size: number of events ``V``.
+            seed: of the random draw.
+
+        Returns:
+            named float32 tensors; ``embedding`` is ``(vocab, dim)``.
+        """
         ...
 
     def hidden(
         self, parameters: Parameters, embeddings: Tensor, padding: Tensor | None = None, rate: float = 0.0
     ) -> Tensor:
-        """Map expected embeddings ``(batch, length, dim)`` to hidden states of the same shape, causally."""
+        """Read a batch of sequences.
+
+        Args:
+            parameters: from :meth:`init`.
+            embeddings: expected event embeddings, ``(batch, length, dim)``.
+            padding: true where a position is padding, ``(batch, length)``; sequences are padded on the left.
+            rate: of dropout, the probability of dropping an entry, with torch's global random state; 0 turns it off.
+
+        Returns:
+            hidden states, ``(batch, length, dim)``; the state at position t depends on events up to t.
+
+        Raises:
+            ValueError: the sequences are longer than ``max_length``.
+        """
         ...

@@ -41,15 +41,7 @@ class GRU4Rec:
         check_positive(self, "dim", "width", "layers", "max_length")
 
     def init(self, vocab_size: int, seed: int) -> Parameters:
-        """Draw fresh parameters.
-
-        Args:
-            vocab_size: number of events ``V``.
-            seed: of the random draw.
-
-        Returns:
-            named float32 tensors; ``embedding`` is ``(vocab, dim)``.
-        """
+        """See ``SequenceModel.init``."""
         draw = Draw(seed)
         parameters = {"embedding": draw.normal(vocab_size, self.dim)}
         for layer in range(self.layers):
@@ -63,20 +55,7 @@ class GRU4Rec:
     def hidden(
         self, parameters: Parameters, embeddings: Tensor, padding: Tensor | None = None, rate: float = 0.0
     ) -> Tensor:
-        """Read a batch of sequences.
-
-        Args:
-            parameters: from :meth:`init`.
-            embeddings: expected event embeddings, ``(batch, length, dim)``.
-            padding: true where a position is padding, ``(batch, length)``; sequences are padded on the left.
-            rate: of dropout, the probability of dropping an entry, with torch's global random state; 0 turns it off.
-
-        Returns:
-            hidden states, ``(batch, length, dim)``; the state at position t depends on events up to t.
-
-        Raises:
-            ValueError: the sequences are longer than ``max_length``.
-        """
+        """See ``SequenceModel.hidden``."""
         check_length(embeddings, self.max_length)
         x = dropout(embeddings * math.sqrt(self.dim), rate).transpose(0, 1)
         for layer in range(self.layers):

@@ -42,15 +42,7 @@ class SASRec:
             raise ValueError(f"heads is {self.heads}; it must divide dim = {self.dim}")
 
     def init(self, vocab_size: int, seed: int) -> Parameters:
-        """Draw fresh parameters.
-
-        Args:
-            vocab_size: number of events ``V``.
-            seed: of the random draw.
-
-        Returns:
-            named float32 tensors; ``embedding`` is ``(vocab, dim)``.
-        """
+        """See ``SequenceModel.init``."""
         draw, d = Draw(seed), self.dim
         parameters = {"embedding": draw.normal(vocab_size, d), "position": draw.normal(self.max_length, d)}
         for block in range(self.blocks):
@@ -65,22 +57,7 @@ class SASRec:
     def hidden(
         self, parameters: Parameters, embeddings: Tensor, padding: Tensor | None = None, rate: float = 0.0
     ) -> Tensor:
-        """Read a batch of sequences.
-
-        Positions count from the right: the last event always has the last position vector.
-
-        Args:
-            parameters: from :meth:`init`.
-            embeddings: expected event embeddings, ``(batch, length, dim)``.
-            padding: true where a position is padding, ``(batch, length)``; sequences are padded on the left.
-            rate: of dropout, the probability of dropping an entry, with torch's global random state; 0 turns it off.
-
-        Returns:
-            hidden states, ``(batch, length, dim)``; the state at position t depends on events up to t.
-
-        Raises:
-            ValueError: the sequences are longer than ``max_length``.
-        """
+        """See ``SequenceModel.hidden``; positions count from the right: the last event has the last position vector."""
         check_length(embeddings, self.max_length)
         length = embeddings.shape[1]
         x = embeddings * math.sqrt(self.dim) + parameters["position"][self.max_length - length :]
