@@ -52,6 +52,12 @@ def test_the_best_step_is_kept_not_the_last():
     assert not any(part.requires_grad for part in fitted.parameters.values())
 
 
+def test_without_a_number_of_steps_there_is_a_look_after_each_pass():
+    looks = Looks(0.1, 0.2, 0.3)
+    fitted = run(looks, steps=6, evaluate_every=0, batch_size=len(CYCLE) // 2)
+    assert [step for step, _ in fitted.curve] == [2, 4, 6]
+
+
 def test_of_equal_scores_the_first_is_kept():
     assert run(Looks(0.5, 0.5, 0.5, 0.5, 0.5, 0.5)).steps == 3
 
@@ -117,7 +123,7 @@ def test_learns_a_cycle_from_hard_and_soft_sequences():
         ("lr", 0.0),
         ("steps", 0),
         ("batch_size", 0),
-        ("evaluate_every", 0),
+        ("evaluate_every", -1),
         ("patience", 0),
         ("dropout", 1.0),
         ("dropout", -0.1),

@@ -67,6 +67,12 @@ def test_small_batches_cover_an_epoch_too(batch_size, seed):
     assert sizes[-1] <= batch_size
 
 
+@pytest.mark.parametrize(("batch_size", "batches"), [(1, 4), (3, 2), (9, 1)])
+def test_the_batches_of_a_pass_are_counted(batch_size, batches):
+    data = RealSequences(data=distinct([6, 3, 1]), length=2)
+    assert data.batches_per_pass(batch_size) == batches, "5, 2 and 0 targets make 3, 1 and 0 windows"
+
+
 def test_narrow_batches_are_the_wide_ones_without_the_padding():
     """Were they of the full width, there would be 5 x 20 positions in an epoch instead of 16 for 16 targets."""
     data, model = distinct([3, 2, 9, 4, 3]), SASRec(dim=8, max_length=20)

@@ -217,7 +217,8 @@ class _Work:
 
     def _train_teacher(self, seed: int) -> Trajectory:
         training, count = self.teachers.training, self.teachers.count
-        steps = itertools.count(training.evaluate_every, training.evaluate_every)
+        every = training.steps_between_looks(self.task.real(self.model))
+        steps = itertools.count(every, every)
 
         def watch(score: float) -> None:
             step = min(next(steps), training.steps)

@@ -33,6 +33,10 @@ class TrainingSet(Protocol):
         """Where its batches are."""
         ...
 
+    def batches_per_pass(self, batch_size: int) -> int:
+        """How many batches show everything once."""
+        ...
+
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch | Factored]:
         """Yield shuffled batches for ever."""
         ...
@@ -48,7 +52,7 @@ class Training:
         batch_size: sequences a step.
         dropout: rate of dropout.
         weight_decay: decoupled weight decay (AdamW).
-        evaluate_every: steps between two looks at the validation score.
+        evaluate_every: steps between two looks at the validation score; 0 for as many as a pass over the data takes.
         patience: looks without improvement after which training ends.
 
     Raises:
@@ -64,15 +68,28 @@ class Training:
     patience: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "evaluate_every", "patience"):
+        for name in ("steps", "batch_size", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.evaluate_every < 0:
+            raise ValueError(f"evaluate_every is {self.evaluate_every}; it must not be negative")
         if self.lr <= 0:
             raise ValueError(f"lr is {self.lr}; it must be positive")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must not be negative")
+
+    def steps_between_looks(self, data: TrainingSet) -> int:
+        """How often the validation score is looked at.
+
+        Args:
+            data: what is trained on.
+
+        Returns:
+            steps, at least 1.
+        """
+        return self.evaluate_every or data.batches_per_pass(self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +171,7 @@ def fit(
         check_length(data, model)
         data, training = as_training_set(data.factors), training or advised(data)
     training = training or Training()
+    every = training.steps_between_looks(data)
     device = data.device
     parameters = {k: v.to(device).requires_grad_() for k, v in model.init(data.vocab_size, seed).items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
@@ -167,7 +185,7 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if step < training.steps and (score is None or step % training.evaluate_every):
+            if step < training.steps and (score is None or step % every):
                 continue
             now = {name: part.detach() for name, part in parameters.items()}
             if observe is not None:
@@ -176,7 +194,7 @@ def fit(
             logger.debug("step %d: loss %.4f, validation %.4f", step, loss.item(), curve[-1][1])
             if best is None or curve[-1][1] > best[0]:
                 best = curve[-1][1], step, {name: part.clone() for name, part in now.items()}
-            elif step - best[1] >= training.patience * training.evaluate_every:
+            elif step - best[1] >= training.patience * every:
                 break
     assert best is not None
     return Fitted(

@@ -44,6 +44,17 @@ class RealSequences:
         """Number of events in the vocabulary."""
         return self.data.vocab_size
 
+    def batches_per_pass(self, batch_size: int) -> int:
+        """How many batches show everything once, up to where the windows happen to be cut.
+
+        Args:
+            batch_size: windows a batch.
+
+        Returns:
+            a number, at least 1.
+        """
+        return -(-len(windows(self.data.offsets, self.length)[0]) // batch_size)
+
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Yield shuffled batches for ever; in each epoch every event but a user's first is a target once.
 
@@ -83,6 +94,17 @@ class TensorSequences:
         """Where the tensors are."""
         return self.inputs.device
 
+    def batches_per_pass(self, batch_size: int) -> int:
+        """How many batches show everything once, but for an incomplete one.
+
+        Args:
+            batch_size: sequences a batch.
+
+        Returns:
+            a number, at least 1.
+        """
+        return max(len(self.inputs) // batch_size, 1)
+
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Yield batches for ever, in the order of :func:`draw_schedule`.
 
@@ -117,6 +139,17 @@ class FactoredSequences:
     def device(self) -> torch.device:
         """Where the tensors are."""
         return self.factors.decoder.device
+
+    def batches_per_pass(self, batch_size: int) -> int:
+        """How many batches show everything once, but for an incomplete one.
+
+        Args:
+            batch_size: sequences a batch.
+
+        Returns:
+            a number, at least 1.
+        """
+        return max(self.factors.num_sequences // batch_size, 1)
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Factored]:
         """Yield batches for ever, in the order of :func:`draw_schedule`.

@@ -23,7 +23,7 @@ KEY_VERSION = 1
 """Enters every key; raised when trained models of before must not be reused."""
 
 
-FULL_DATA = Training(lr=3e-3, steps=4000, batch_size=64, dropout=0.2, evaluate_every=33, patience=12)
+FULL_DATA = Training(lr=3e-3, steps=40_000, batch_size=64, dropout=0.2, evaluate_every=0, patience=12)
 """How models are fitted to full data unless said otherwise: chosen on validation of ml-100k (docs/log.md)."""
 
 
@@ -117,7 +117,7 @@ class TrajectoryStore:
             kept.append({name: part.clone() for name, part in parameters.items()})
 
         fitted = fit(model, data, training, score, seed=seed, observe=observe)
-        looks = max(fitted.steps // training.evaluate_every - 1, 0)
+        looks = sum(step < fitted.steps for step, _ in fitted.curve)
         chosen = torch.linspace(0, looks - 1, min(self.num_snapshots, looks)).round().int().tolist()
         trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
         _write(path, trajectory, decided_by)
