@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 
+from farzi.errors import InputError
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.events import EventData, Splits, draw_windows, leave_last_two_out
 from farzi.models import Parameters, SequenceModel
@@ -24,7 +26,8 @@ class NextItem:
         data: all events; the last two of each user are held out.
 
     Raises:
-        InputError: there are users with fewer than three events.
+        InputError: there are users with fewer than three events, or no event that is held out for validation, or none
+            for testing, occurs in training.
     """
 
     data: EventData
@@ -32,7 +35,14 @@ class NextItem:
     @cached_property
     def splits(self) -> Splits:
         """Training, validation and test parts."""
-        return leave_last_two_out(self.data)
+        splits = leave_last_two_out(self.data)
+        for part, held_out in (("validation", splits.valid), ("testing", splits.test)):
+            if not np.isin(held_out.targets, splits.train.events).any():
+                raise InputError(
+                    f"none of the {len(held_out)} events of {self.data.name} that are held out for {part} occurs in "
+                    "training, so nothing that is learned could find them; give data whose events occur again"
+                )
+        return splits
 
     def real(self, model: SequenceModel) -> RealSequences:
         """The full training data, in windows of the model's length."""

@@ -1,0 +1,25 @@
+"""What a task refuses."""
+
+import numpy as np
+import pytest
+
+from farzi.errors import InputError
+from farzi.evaluation import NextItem
+from farzi.events import EventData, Vocabulary
+
+
+def data_of(*sequences: str) -> EventData:
+    letters = sorted(set("".join(sequences)))
+    events = np.array([letters.index(letter) for letter in "".join(sequences)], dtype=np.int32)
+    offsets = np.cumsum([0, *map(len, sequences)])
+    return EventData("letters", events, offsets, Vocabulary(tuple(letters)))
+
+
+@pytest.mark.parametrize(("part", "sequences"), [("validation", ("abcd", "efga")), ("testing", ("abac", "bafg"))])
+def test_events_that_are_all_cold_are_refused(part, sequences):
+    with pytest.raises(InputError, match=f"none of the 2 events of letters that are held out for {part} occurs"):
+        NextItem(data_of(*sequences)).splits  # noqa: B018
+
+
+def test_one_known_event_in_each_part_is_enough():
+    assert NextItem(data_of("abab", "cdef")).splits.train.num_events == 4
