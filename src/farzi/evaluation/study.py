@@ -15,7 +15,7 @@ from farzi.models import SequenceModel
 from farzi.summary import Summary
 from farzi.training import FULL_DATA, Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
 
-STUDENT = Training(steps=1200, evaluate_every=40, patience=12)
+STUDENT = Training(steps=6000, evaluate_every=40, patience=12)
 """How students are trained on a few sequences: the same budget in every method; learning rate and batch size differ."""
 
 STUDENT_LRS = (3e-3, 1e-2)
