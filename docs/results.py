@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import metagrad_results
+import recommendation_results
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
@@ -212,6 +213,8 @@ def rendered(record: list | dict) -> str | None:
         return study(record) if {"way", "start"} <= rows[0].keys() else None
     if not record:
         return None
+    if "case" in record[0]:
+        return recommendation_results.tables(record)
     if "method" in record[0]:
         return table(record)
     return grid(record) if {"model", "training"} <= record[0].keys() else None
@@ -233,4 +236,7 @@ if __name__ == "__main__":
     _pyplot()
     metagrad_results.growth(
         json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad-growth.svg"
+    )
+    recommendation_results.picture(
+        _pyplot(), json.loads((RESULTS / "recommendation.json").read_text()), HERE / "_static" / "recommendation.svg"
     )

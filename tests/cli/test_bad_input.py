@@ -52,9 +52,18 @@ def test_data_that_cannot_be_used_is_explained(refused, tmp_path, content, optio
     assert not (tmp_path / "run").exists()
 
 
+def test_data_whose_items_are_all_cold_is_refused(refused, tmp_path):
+    (tmp_path / "data.csv").write_text(
+        "user,item,time\n" + "".join(f"u{u},i{i},{i}\n" for u in range(5) for i in range(4))
+    )
+    told = refused(*distil(tmp_path / "data.csv", tmp_path / "run", "--min_count", "3"))
+    assert "none of the 5 events of data that are held out for validation occurs in training" in told
+    assert not (tmp_path / "run").exists()
+
+
 def test_sequences_of_three_events_leave_nothing_to_learn_from(refused, tmp_path):
     (tmp_path / "data.csv").write_text(
-        "user,item,time\n" + "".join(f"u{u},i{i},{i}\n" for u in range(5) for i in range(3))
+        "user,item,time\n" + "".join(f"u{u},i{(i + u) % 3},{i}\n" for u in range(5) for i in range(3))
     )
     assert "nothing to learn from" in refused(*distil(tmp_path / "data.csv", tmp_path / "run", "--min_count", "3"))
     assert not (tmp_path / "run").exists()
