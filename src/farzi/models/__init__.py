@@ -5,6 +5,7 @@ from farzi.models.factored import Factored, expected
 from farzi.models.fmlp import FMLP
 from farzi.models.gru4rec import GRU4Rec
 from farzi.models.head import chunks, log_partition, softmax_cross_entropy
+from farzi.models.language import GRU, Transformer
 from farzi.models.loss import Batch, hidden_states, sequence_loss
 from farzi.models.module_model import ModuleModel
 from farzi.models.registry import MODELS, build_model, describe_model
@@ -13,6 +14,7 @@ from farzi.models.sasrec_modern import ModernSASRec
 
 __all__ = [
     "FMLP",
+    "GRU",
     "MODELS",
     "Batch",
     "Factored",
@@ -22,6 +24,7 @@ __all__ = [
     "Parameters",
     "SASRec",
     "SequenceModel",
+    "Transformer",
     "build_model",
     "chunks",
     "describe_model",
