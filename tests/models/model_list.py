@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from farzi.models import (
     FMLP,
+    GPT2,
     GRU,
     GRU4Rec,
+    Llama,
     ModernSASRec,
     ModuleModel,
     Parameters,
@@ -42,8 +44,14 @@ MEMBERS: list[SequenceModel] = [
     FMLP(dim=8, blocks=2, max_length=LENGTH),
     Transformer(dim=8, blocks=1, heads=2, max_length=LENGTH),
     GRU(dim=8, width=12, layers=1, max_length=LENGTH),
+    GPT2(dim=8, blocks=2, heads=2, max_length=LENGTH),
+    Llama(dim=8, blocks=2, heads=2, max_length=LENGTH),
     ModuleModel(module=Recurrent, dim=8, max_length=LENGTH),
 ]
+
+
+NEEDS = {"gpt2": "transformers", "llama": "transformers"}
+"""What some models need beside torch; where it is missing their tests are skipped."""
 
 
 def settled(model: SequenceModel) -> Parameters:
