@@ -234,7 +234,7 @@ def _inspect(call: Call) -> None:
 
 def _add_export_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="a summary's file")
-    parser.add_argument("-o", "--output", type=str, required=True, help="file to write: .csv, .parquet, .inter or .npz")
+    parser.add_argument("-o", "--output", type=str, required=True, help="a .csv, .parquet, .inter, .txt or .npz")
     parser.add_argument("--draws", type=int, default=1, help="sequences drawn from each synthetic one")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
 

@@ -162,13 +162,14 @@ def test_a_folder_published_in_parts_is_split_as_its_names_say(tmp_path):
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "text must be UTF-8"),
         (bytes(5000), "is a binary file; give text in UTF-8"),
         ("spam " * 2000, "repeats one word, 'spam'"),
+        ("spam " * 1999, "repeats one word, 'spam'"),
         ("spam\n" * 2000, "repeats one word, 'spam'"),
         ("a few words only\n" * 3, "is too short: it has 16 tokens"),
         (" ".join(map(str, range(10**6, 10**6 + 3000))), "fewer than two tokens that are seen twice"),
         ("é\n".encode("latin-1") * 900, "text must be UTF-8"),
         ("word by word\n".encode("utf-16") * 900, "text must be UTF-8"),
     ],
-    ids=["empty", "blank", "binary", "zeros", "repeated", "lines", "short", "unique", "latin", "utf-16"],
+    ids=["empty", "blank", "binary", "zeros", "repeated", "cut word", "lines", "short", "unique", "latin", "utf-16"],
 )
 def test_what_is_no_text_to_learn_from_is_named(tmp_path, content, told):
     path = written(tmp_path / "my file.txt", content)

@@ -32,12 +32,21 @@ class BPETokenizer:
     Args:
         vocabulary: the tokens, bytes written as GPT-2 does (``Ġ`` for a space).
         merges: the two parts of each token that is put together, with a space between, in the order of the learning.
+
+    Raises:
+        ValueError: a merge is not of two tokens that make a third.
     """
 
     vocabulary: Vocabulary
     merges: tuple[str, ...]
 
     kind = "bpe"
+
+    def __post_init__(self) -> None:
+        ids = set(self.vocabulary.ids)
+        for merge in self.merges:
+            if len(parts := merge.split(" ")) != 2 or not {*parts, "".join(parts)} <= ids:
+                raise ValueError(f"merge {merge!r} is not of two tokens that make a third")
 
     @classmethod
     def train(cls, text: str, vocab_size: int | None) -> Self:

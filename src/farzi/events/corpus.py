@@ -50,11 +50,12 @@ def read_parts(path: Path, files: Sequence[str] = ()) -> Parts:
     if len(texts) == len(_PARTS) and (files or _split_files(path)):
         for file, text in zip(found, texts, strict=True):
             _check_filled(file, text)
-        parts = Parts(*texts)
-    else:
-        parts = _cut("".join(texts), path)
-    _check_varied(parts.train, path)
-    return parts
+        _check_varied(found[0], texts[0])
+        return Parts(*texts)
+    text = "".join(texts)
+    _check_filled(path, text)
+    _check_varied(path, text)
+    return _cut(text)
 
 
 def _named(path: Path, name: str) -> Path:
@@ -95,8 +96,7 @@ def _read(path: Path) -> str:
     return text if not text or text.endswith("\n") else text + "\n"
 
 
-def _cut(text: str, path: Path) -> Parts:
-    _check_filled(path, text)
+def _cut(text: str) -> Parts:
     first, second = (int(share * len(text)) for share in SHARES)
     return Parts(text[:first], text[first:second], text[second:])
 
@@ -106,7 +106,7 @@ def _check_filled(path: Path, text: str) -> None:
         raise InputError(f"{path} is empty; give a text to learn from, 50 kB or more")
 
 
-def _check_varied(text: str, path: Path) -> None:
+def _check_varied(path: Path, text: str) -> None:
     """Refuse a text of one repeated word; a text without spaces may well have more than one."""
     words = (found.group() for found in re.finditer(r"\S+", text))
     first = next(words, "")

@@ -88,12 +88,19 @@ class WordTokenizer:
     Args:
         vocabulary: ``<unk>``, ``<eos>`` and the words.
         prepared: whether text is cut at spaces alone.
+
+    Raises:
+        ValueError: the vocabulary lacks ``<unk>`` or ``<eos>``.
     """
 
     vocabulary: Vocabulary
     prepared: bool = False
 
     kind = "word"
+
+    def __post_init__(self) -> None:
+        if not {UNKNOWN, END_OF_LINE} <= set(self.vocabulary.ids):
+            raise ValueError(f"the vocabulary of words must have {UNKNOWN} and {END_OF_LINE}")
 
     @classmethod
     def train(cls, text: str, vocab_size: int | None) -> Self:
@@ -144,11 +151,18 @@ class CharTokenizer:
 
     Args:
         vocabulary: ``<unk>`` and the characters.
+
+    Raises:
+        ValueError: the vocabulary lacks ``<unk>``, or has something that is not one character.
     """
 
     vocabulary: Vocabulary
 
     kind = "char"
+
+    def __post_init__(self) -> None:
+        if [id_ for id_ in self.vocabulary.ids if len(id_) != 1] != [UNKNOWN]:
+            raise ValueError(f"the vocabulary of characters must have {UNKNOWN}, and beside it single characters alone")
 
     @classmethod
     def train(cls, text: str, vocab_size: int | None) -> Self:
