@@ -69,11 +69,11 @@ def stream_likelihood(
             counted = torch.from_numpy(np.arange(-length, 0) >= (begins[part] - end)[:, None]).to(device)
             hidden, wanted = hidden_states(model, parameters, inputs)[counted], targets[counted]
             for rows in chunks(len(hidden), len(parameters["embedding"])):
-                scored = scores(parameters, hidden[rows])
-                found = scored.gather(1, wanted[rows, None])
-                total += float((scored.logsumexp(1) - found[:, 0]).double().sum())
-                # Counted by what reaches it: a score that is not a number is reached by nothing, not even by itself.
-                correct += int(((scored >= found).sum(1) == 1).sum())
+                logs = scores(parameters, hidden[rows]).log_softmax(1)
+                found = logs.gather(1, wanted[rows, None])
+                total -= float(found.double().sum())
+                best_other = logs.scatter_(1, wanted[rows, None], -torch.inf).amax(1)
+                correct += int((found[:, 0] > best_other).sum())
     count = int((ends - begins).sum())
     nats = total / count
     return Likelihood(nats if np.isfinite(nats) else float("inf"), correct / count, count)
