@@ -23,8 +23,7 @@ class CausalModule(nn.Module):
 
     It is made anew, never loaded: ``ModuleModel(module=partial(CausalModule, config), dim=..., max_length=...)`` is a
     model of any configuration. Embeddings come from outside, as they are, and the output is tied to them. Attention is
-    written out, as theirs called ``eager`` is, but by :func:`farzi.models.layers.attention`: theirs cannot be
-    differentiated in forward mode.
+    written out, as theirs called ``eager`` is, but by a layer of farzi's: theirs has no derivative in forward mode.
 
     Args:
         config: a configuration of ``transformers``, such as ``GPT2Config(...)``.
