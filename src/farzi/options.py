@@ -5,7 +5,9 @@ import inspect
 import re
 from argparse import SUPPRESS, ArgumentError
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from pydoc import locate
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
@@ -90,9 +92,9 @@ def spell_out(words: Sequence[str]) -> list[str]:
         elif option == "--config" and equals:
             recipe.append(word)
         elif before == "--model":
-            spelt.append(_class_path(word))
+            spelt += _sizes(path := _class_path(word), words, [path])
         elif option == "--model" and equals:
-            spelt.append(f"--model={_class_path(value)}")
+            spelt += _sizes(path := _class_path(value), words, [f"--model={path}"])
         elif words[0] == "distill" and option in SHORT:
             spelt.append(SHORT[option] + equals + value)
         else:
@@ -108,6 +110,15 @@ def _class_path(model: str) -> str:
         hint = f"did you mean {near[0]}?" if near else f"farzi brings {', '.join(MODELS)}"
         raise InputError(f"--model is {model!r}; {hint} (a model of your own is given as package.Class)")
     return model
+
+
+def _sizes(model: str, words: Sequence[str], spelt: list[str]) -> list[str]:
+    """Add a model's own sizes, where no others are given: jsonargparse would keep those of the model of before."""
+    given = {word.partition("=")[0] for word in words}
+    found = locate(model)
+    defaults = [(one.name, one.default) for one in fields(found)] if is_dataclass(found) else []
+    sizes = [(f"--model.{name}", size) for name, size in defaults if isinstance(size, int | float)]
+    return spelt + [word for option, size in sizes if option not in given for word in (option, str(size))]
 
 
 def add_data_argument(parser: ArgumentParser) -> None:
