@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 import torch
 
 import farzi
-from farzi.evaluation import HEADLINE
 from farzi.files import write_json
 from farzi.training import FULL_DATA, fit
 
@@ -52,7 +51,7 @@ def main() -> None:
         row = {
             "model": asdict(model),
             "training": asdict(training),
-            f"valid {HEADLINE}": [run.score for run in runs],
+            f"valid {task.headline}": [run.score for run in runs],
             "mean": statistics.mean(run.score for run in runs),
             "steps": [run.steps for run in runs],
             "seconds": (time.monotonic() - began) / len(runs),

@@ -2,15 +2,16 @@
 
 from farzi.distill import MetaMatching, OuterLoop, Size, distill
 from farzi.errors import InputError
-from farzi.evaluation import NextItem, Study, evaluate
-from farzi.events import EventData, load_events
+from farzi.evaluation import NextItem, NextToken, Study, evaluate
+from farzi.events import EventData, TextData, load_events, load_text
 from farzi.metagrad import Adam, StoreAll
-from farzi.models import FMLP, GRU4Rec, ModernSASRec, ModuleModel, SASRec
+from farzi.models import FMLP, GRU, GRU4Rec, ModernSASRec, ModuleModel, SASRec, Transformer
 from farzi.summary import Summary, load
 from farzi.training import Teachers, Training, fit
 
 __all__ = [
     "FMLP",
+    "GRU",
     "Adam",
     "EventData",
     "GRU4Rec",
@@ -19,6 +20,7 @@ __all__ = [
     "ModernSASRec",
     "ModuleModel",
     "NextItem",
+    "NextToken",
     "OuterLoop",
     "SASRec",
     "Size",
@@ -26,10 +28,13 @@ __all__ = [
     "Study",
     "Summary",
     "Teachers",
+    "TextData",
     "Training",
+    "Transformer",
     "distill",
     "evaluate",
     "fit",
     "load",
     "load_events",
+    "load_text",
 ]

@@ -20,11 +20,20 @@ from rich.table import Table
 
 from farzi.distill import distill, read_costs
 from farzi.errors import InputError
-from farzi.evaluation import HEADLINE, Costs, Method, NextItem, Study, check_fits, evaluate
+from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
 from farzi.events import describe, fetch, list_sources
 from farzi.files import atomic_write, write_json
 from farzi.models import SequenceModel, build_model
-from farzi.options import SHORT, add_model_option, add_reading_options, new_parser, parse, read_data, read_recipe
+from farzi.options import (
+    SHORT,
+    add_data_argument,
+    add_model_option,
+    add_reading_options,
+    new_parser,
+    parse,
+    read_data,
+    read_recipe,
+)
 from farzi.report import (
     card_table,
     record,
@@ -109,7 +118,7 @@ def _add_distill_options(parser: ArgumentParser) -> None:
 
 def _add_recipe_options(parser: ArgumentParser) -> None:
     """What decides a summary, and so is kept with the run."""
-    parser.add_argument("data", type=str, help="a data set known by name, or a file of events")
+    add_data_argument(parser)
     add_reading_options(parser)
     parser.add_function_arguments(distill, skip=_NOT_IN_A_RECIPE)
 
@@ -129,10 +138,10 @@ def _distill(call: Call) -> None:
         with atomic_write(folder / "config.yaml") as file:
             file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
 
-    data = read_data(options.data, options)
+    data = read_data(options)
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
     with show_progress(_NEWS) as show:
-        watch = watch_distillation(show, options.loop, options.teachers, begin)
+        watch = watch_distillation(show, task_of(data), options.loop, options.teachers, begin)
         chosen = {name: options[name] for name in names}
         summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
     _RESULTS.print(card_table(summary))
@@ -163,9 +172,11 @@ def _evaluate(call: Call) -> None:
         path, output = target / "summary.safetensors", output or target / "result.json"
     summary = load(path)
     try:
-        data = read_data(options.data or recorded.get("data") or summary.card.data, options, recorded)
+        data = read_data(options, recorded, summary)
     except InputError as error:
-        raise error if options.data else InputError(f"{error}; --data says where else the data is") from error
+        raise (
+            error if options.data or options.text else InputError(f"{error}; --data says where else the data is")
+        ) from error
     with show_progress(_NEWS) as show:
         watch = watch_study(show)
         rows = evaluate(
@@ -197,15 +208,15 @@ def _add_train_options(parser: ArgumentParser) -> None:
 def _train(call: Call) -> None:
     options, summary = call.options, load(call.options.summary)
     model: SequenceModel = options.model or build_model(summary.card.model)
-    if options.data is None:
-        fitted = fit(model, summary, seed=options.seed)
+    if options.data is None and options.text is None:
+        fitted, score = fit(model, summary, seed=options.seed), ""
     else:
-        task, advice = NextItem(read_data(options.data, options)), summary.card.advice
+        task, advice = task_of(read_data(options, summary=summary)), summary.card.advice
         check_fits(summary, task, model)
         training = replace(Study().student, lr=advice.lr, batch_size=advice.batch_size)
         fitted = fit(model, summary, training, task.score(model), seed=options.seed)
+        score = f", {task.headline} {task.format(fitted.score)} on validation data"
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)
-    score = "" if options.data is None else f", {HEADLINE} {fitted.score:.4f} on validation data"
     print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{score}")
 
 
@@ -223,7 +234,7 @@ def _inspect(call: Call) -> None:
 
 def _add_export_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="a summary's file")
-    parser.add_argument("-o", "--output", type=str, required=True, help="file to write: .csv, .parquet, .inter or .npz")
+    parser.add_argument("-o", "--output", type=str, required=True, help="a .csv, .parquet, .inter, .txt or .npz")
     parser.add_argument("--draws", type=int, default=1, help="sequences drawn from each synthetic one")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
 
@@ -248,8 +259,8 @@ def _add_data_options(parser: ArgumentParser) -> None:
     add("list", "", "List the data sets known by name.")
     fetching = add("fetch", "NAME", "Fetch a data set into the cache and print where its events are.")
     fetching.add_argument("name", type=str, help="as `farzi data list` prints it")
-    describing = add("describe", "DATA", "Count users, items and events.")
-    describing.add_argument("data", type=str, help="a data set known by name, or a file of events")
+    describing = add("describe", "DATA", "Count users, items and events, or the tokens of a text.")
+    add_data_argument(describing)
     add_reading_options(describing)
 
 
@@ -265,7 +276,7 @@ def _data(call: Call) -> None:
         for source in list_sources():
             table.add_row(source.name, source.description, source.licence)
     else:
-        for name, value in asdict(describe(read_data(options.data, options))).items():
+        for name, value in asdict(describe(read_data(options))).items():
             table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else f"{value}")
     _RESULTS.print(table)
 

@@ -3,17 +3,21 @@
 import difflib
 import inspect
 import re
-from argparse import ArgumentError
+from argparse import SUPPRESS, ArgumentError
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from pydoc import locate
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from farzi.distill import MetaMatching
 from farzi.errors import InputError
-from farzi.events import EventData, load_events
+from farzi.events import TOKENIZERS, EventData, TextData, TextSource, load_events, load_text
+from farzi.events.catalogue import SOURCES
 from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
+from farzi.summary import Summary
 
 SHORT = {
     "--minutes": "--loop.minutes",
@@ -24,7 +28,8 @@ SHORT = {
 }
 """Short forms of options of ``farzi distill``."""
 
-_DATA_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
+_EVENT_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
+_TEXT_OPTIONS = list(inspect.signature(load_text).parameters)[1:]
 
 # A default that is a member of a family is written down with its class, so that a sister can take its place.
 set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager])
@@ -87,9 +92,9 @@ def spell_out(words: Sequence[str]) -> list[str]:
         elif option == "--config" and equals:
             recipe.append(word)
         elif before == "--model":
-            spelt.append(_class_path(word))
+            spelt += _sizes(path := _class_path(word), words, [path])
         elif option == "--model" and equals:
-            spelt.append(f"--model={_class_path(value)}")
+            spelt += _sizes(path := _class_path(value), words, [f"--model={path}"])
         elif words[0] == "distill" and option in SHORT:
             spelt.append(SHORT[option] + equals + value)
         else:
@@ -107,12 +112,37 @@ def _class_path(model: str) -> str:
     return model
 
 
+def _sizes(model: str, words: Sequence[str], spelt: list[str]) -> list[str]:
+    """Add a model's own sizes, where no others are given: jsonargparse would keep those of the model of before."""
+    given = {word.partition("=")[0] for word in words}
+    found = locate(model)
+    defaults = [(one.name, one.default) for one in fields(found)] if is_dataclass(found) else []
+    sizes = [(f"--model.{name}", size) for name, size in defaults if isinstance(size, int | float)]
+    return spelt + [word for option, size in sizes if option not in given for word in (option, str(size))]
+
+
+def add_data_argument(parser: ArgumentParser) -> None:
+    """Add the data as a word without an option, which may be missing where there is ``--text``.
+
+    Args:
+        parser: gets the argument.
+    """
+    told = "a data set known by name, or a file of events"
+    parser.add_argument("data", nargs="?", type=str | None, default=SUPPRESS, help=told)  # None would beat a recipe
+
+
 def add_reading_options(parser: ArgumentParser) -> None:
-    """Add how data is read: the parameters of :func:`farzi.events.load_events`.
+    """Add how data is read: ``--text``, and the parameters of :func:`farzi.events.load_events` and ``load_text``.
 
     Args:
         parser: gets the options.
     """
+    parser.add_argument("--text", type=str | None, help="a text file in UTF-8 or a folder of .txt, in place of events")
+    kinds = ", ".join(TOKENIZERS)
+    parser.add_argument(
+        "--tokenizer", type=str | None, help=f"of a text: {kinds}; word, or the source's own, by default"
+    )
+    parser.add_argument("--vocab", type=int | None, help="most tokens in the vocabulary of a text")
     parser.add_function_arguments(load_events, skip={"source"})
 
 
@@ -130,23 +160,44 @@ def add_model_option(parser: ArgumentParser) -> None:
     )
 
 
-def read_data(source: str, options: Namespace, recorded: Namespace | None = None) -> EventData:
-    """Load data as options say.
+def read_data(
+    options: Namespace, recorded: Namespace | None = None, summary: Summary | None = None
+) -> EventData | TextData:
+    """Load the data that options name: ``data``, a name or a file of events, or ``text``.
 
     Args:
-        source: a data set known by name, or a file.
-        options: as :func:`add_reading_options` made them.
+        options: as :func:`add_reading_options` made them, with ``data``.
         recorded: those of a run, for what is not given.
+        summary: its card names the data where nothing else does, and its tokenizer cuts text.
 
     Returns:
         the data.
 
     Raises:
-        InputError: the data cannot be read.
+        InputError: no data is named, it cannot be read, or an option is not for data of this kind.
     """
     before = recorded or Namespace()
-    chosen = {name: before.get(name) if options[name] is None else options[name] for name in _DATA_OPTIONS}
-    return load_events(source, **chosen)
+    named = options if options.get("data") or options.text else before
+    source: str | None = named.get("text") or named.get("data") or (summary.card.data if summary else None)
+    if source is None or (named.get("text") and named.get("data")):
+        raise InputError("name the data, either a data set known by name or a file of events, or a text with --text")
+    tokenizer = summary.tokenizer if summary else None
+    is_text = bool(named.get("text")) or tokenizer is not None or isinstance(SOURCES.get(source), TextSource)
+    wanted, others = (_TEXT_OPTIONS, _EVENT_OPTIONS) if is_text else (_EVENT_OPTIONS, _TEXT_OPTIONS)
+    if wrong := next((name for name in others if name not in wanted and options[name] is not None), None):
+        right = (
+            "is a text, of which it has nothing to say" if is_text else "is read as events; --text says it is a text"
+        )
+        raise InputError(f"--{wrong} is given, but {source} {right}")
+    if source != (before.get("text") or before.get("data")):
+        before = before.clone()
+        before["path"] = None
+    chosen = {name: before.get(name) if options[name] is None else options[name] for name in wanted}
+    if not is_text:
+        return load_events(source, **chosen)
+    if tokenizer is not None and options.tokenizer is None and options.vocab is None:
+        chosen |= {"tokenizer": tokenizer, "vocab": None}
+    return load_text(source, **chosen)
 
 
 def read_recipe(parser: ArgumentParser, path: Path) -> Namespace:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -164,11 +165,24 @@ def test_a_model_is_trained_as_the_card_advises(finished, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_is_chosen_by_its_name(finished, tmp_path, capsys, name):
+    if name in ("gpt2", "llama"):
+        pytest.importorskip("transformers", reason="the extra hf is not installed")
     sizes, path = ["--model.dim", "4", "--model.max_length", "5"], tmp_path / "model.safetensors"
     assert main(["train", str(finished / "summary.safetensors"), "--model", name, *sizes, "-o", str(path)]) == 0
     model = load_weights(path).model
     assert model == MODELS[name](dim=4, max_length=5)
     assert f"class_path: farzi.models.{type(model).__name__}\n" in printed_recipe(capsys, "--model", name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_chosen_by_its_name_has_its_own_sizes(capsys, tmp_path, name):
+    """Not those of the model that is there by default, nor of a recipe's."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: x\nmodel:\n  class_path: farzi.models.SASRec\n  init_args:\n    dim: 7\n    blocks: 9\n")
+    for words in ([], ["--config", str(recipe)], ["--model.max_length", "60"]):
+        text = printed_recipe(capsys, *words, "--model", name)
+        told = {key: int(value) for key, value in re.findall(r"^    (\w+): (\d+)$", text.split("\nsize:")[0], re.M)}
+        assert told == asdict(MODELS[name]()) | ({"max_length": 60} if "60" in words else {})
 
 
 def test_a_model_is_chosen_on_validation_data(films, finished, tmp_path, capsys):

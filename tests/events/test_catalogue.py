@@ -72,7 +72,7 @@ def offer(monkeypatch):
 
 def test_the_catalogue_says_what_a_user_needs_to_know():
     sources = {source.name: source for source in list_sources()}
-    assert {"ml-100k", "ml-1m", "amazon-magazine", "netflix"} <= sources.keys()
+    assert {"ml-100k", "ml-1m", "amazon-magazine", "netflix", "ptb", "tinyshakespeare"} <= sources.keys()
     for source in sources.values():
         assert source.description
         assert source.licence

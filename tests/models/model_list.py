@@ -6,7 +6,19 @@ To add a model to ``MEMBERS`` is all it takes to have it tested.
 import torch
 from torch import Tensor, nn
 
-from farzi.models import FMLP, GRU4Rec, ModernSASRec, ModuleModel, Parameters, SASRec, SequenceModel
+from farzi.models import (
+    FMLP,
+    GPT2,
+    GRU,
+    GRU4Rec,
+    Llama,
+    ModernSASRec,
+    ModuleModel,
+    Parameters,
+    SASRec,
+    SequenceModel,
+    Transformer,
+)
 
 VOCAB = 11
 LENGTH = 6
@@ -30,8 +42,16 @@ MEMBERS: list[SequenceModel] = [
     ModernSASRec(dim=8, blocks=2, heads=2, max_length=LENGTH),
     GRU4Rec(dim=8, width=12, layers=2, max_length=LENGTH),
     FMLP(dim=8, blocks=2, max_length=LENGTH),
+    Transformer(dim=8, blocks=1, heads=2, max_length=LENGTH),
+    GRU(dim=8, width=12, layers=1, max_length=LENGTH),
+    GPT2(dim=8, blocks=2, heads=2, max_length=LENGTH),
+    Llama(dim=8, blocks=2, heads=2, max_length=LENGTH),
     ModuleModel(module=Recurrent, dim=8, max_length=LENGTH),
 ]
+
+
+NEEDS = {"gpt2": "transformers", "llama": "transformers"}
+"""What some models need beside torch; where it is missing their tests are skipped."""
 
 
 def settled(model: SequenceModel) -> Parameters:

@@ -1,11 +1,12 @@
 """What every model keeps to: see ``model_list`` for those that are tested."""
 
 from dataclasses import fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from model_list import LENGTH, MEMBERS, VOCAB, ids, settled
+from model_list import LENGTH, MEMBERS, NEEDS, VOCAB, ids, settled
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -18,7 +19,16 @@ from farzi.training import RealSequences
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
-models = pytest.mark.parametrize("model", MEMBERS, ids=lambda model: model.name)
+models = pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.skipif(find_spec(NEEDS[model.name]) is None, reason=NEEDS[model.name]))
+        if model.name in NEEDS
+        else model
+        for model in MEMBERS
+    ],
+    ids=lambda model: model.name,
+)
 sizes = pytest.mark.parametrize(
     ("model", "field"),
     [

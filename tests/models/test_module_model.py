@@ -66,6 +66,19 @@ class Noise(nn.Module):
         return x @ self.features + self.calls
 
 
+class Normed(nn.Module):
+    """Normalisations of torch, of which it differentiates tangents wrongly."""
+
+    def __init__(self, *norms: nn.Module) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(norms)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for norm in self.norms:
+            x = norm(x.cumsum(1))
+        return x
+
+
 def member(module, **sizes) -> ModuleModel:
     return ModuleModel(module=module, **{"dim": 8, "max_length": LENGTH, **sizes})
 
@@ -100,6 +113,46 @@ def test_without_forward_mode_the_inner_run_falls_back(module):
     only = InnerRun(loss=loss, layout=layout, engines=(reverse_over_reverse,))
     wanted = only.differentiate(lambda p: loss(p, batch), Adam().init(weights), batch, schedule, 0.01)
     torch.testing.assert_close(found.weights, wanted.weights, rtol=1e-12, atol=1e-12)
+
+
+def second_derivatives(model):
+    """By both engines, in reverse and in forward mode last."""
+    p = settled(model)
+    layout, batch = Layout.of(p), {"inputs": ids(3, 5), "targets": ids(3, 5).roll(1, 1)}
+    weights = layout.flatten(p)
+    along = torch.randn(weights.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+    def loss(p, batch):
+        return sequence_loss(model, p, Batch(**batch))
+
+    for engine in (reverse_over_reverse, reverse_over_forward):
+        yield engine(loss, layout, weights, batch, along)[0]
+
+
+@pytest.mark.parametrize(
+    "norms",
+    [
+        [nn.LayerNorm(8)],
+        [nn.LayerNorm(8, eps=1e-3, bias=False), nn.LayerNorm(8, elementwise_affine=False)],
+        [nn.Unflatten(2, (2, 4)), nn.LayerNorm((2, 4)), nn.Flatten(2)],
+        [nn.RMSNorm(8)],
+    ],
+    ids=["layer", "other", "two axes", "rms"],
+)
+def test_normalisations_of_torch_have_right_second_derivatives(norms):
+    """Of layer normalisation torch 2.13 gives numbers that are off by half, and no error."""
+    wanted, found = second_derivatives(member(partial(Normed, *norms)))
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_batch_normalisation_falls_back_rather_than_be_wrong():
+    swapped = [nn.Flatten(0, 1), nn.BatchNorm1d(8, track_running_stats=False), nn.Unflatten(0, (3, 5))]
+    model = member(partial(Normed, *swapped))
+    object.__setattr__(model, "_check", lambda _: None)  # what it makes of a batch depends on all of it
+    engines = second_derivatives(model)
+    next(engines)
+    with pytest.raises(NotImplementedError, match="batch_norm of dual numbers"):
+        next(engines)
 
 
 def test_torchs_attention_is_blind_to_padding():

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from farzi.distill import OuterLoop, Progress, TeacherProgress
+from farzi.evaluation import NextItem
 from farzi.report import SECONDS_BETWEEN_LINES, show_progress, watch_distillation, watch_study
 from farzi.report.progress import _Lines
 from farzi.training import Teachers, Training
@@ -76,7 +77,9 @@ def test_a_distillation_shows_teachers_steps_and_scores():
     told = []
     loop, teachers = OuterLoop(steps=100, minutes=2), Teachers(count=4, training=Training(steps=50))
     begun = []
-    watch = watch_distillation(lambda *news: told.append(news), loop, teachers, lambda: begun.append(True))
+    watch = watch_distillation(
+        lambda *news: told.append(news), NextItem(None), loop, teachers, lambda: begun.append(True)
+    )
     watch.begin()
     watch.teacher(TeacherProgress(number=2, count=4, step=25, score=0.1234))
     assert told.pop() == ("teachers", 0.375, "teacher 2 of 4, step 25, valid nDCG@100 0.1234")

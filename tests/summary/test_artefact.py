@@ -5,13 +5,15 @@ import hashlib
 import json
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from farzi.errors import InputError
-from farzi.events import Vocabulary
+from farzi.events import TOKENIZERS, BPETokenizer, CharTokenizer, Tokenizer, Vocabulary, WordTokenizer
 from farzi.summary import FORMAT_VERSION, Advice, Card, Factors, Summary, load, round_to_stored
 
 
@@ -55,6 +57,48 @@ def test_the_bytes_of_the_format_are_pinned(tmp_path):
     assert hashlib.sha256(content).hexdigest() == "5bac7c2f95a47456f64fbf33962b54a4bca5cb8eb1fb1ab2d907faa1330a84ac", (
         "the format changed: raise FORMAT_VERSION and read both"
     )
+
+
+def tokenizers() -> dict[str, Tokenizer]:
+    return {
+        "word": WordTokenizer(Vocabulary(("<unk>", "<eos>", "to", "be")), True),
+        "char": CharTokenizer(Vocabulary(("<unk>", " ", "\n", "東"))),
+        "bpe": BPETokenizer(Vocabulary(("a", "b", "Ġ", "Ġa")), ("Ġ a",)),
+    }
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_tokenizer_of_a_text_is_kept(tmp_path, kind):
+    tokenizer = tokenizers()[kind]
+    summary = replace(make_summary(), vocabulary=tokenizer.vocabulary, tokenizer=tokenizer)
+    summary.save(tmp_path / "summary.safetensors")
+    found = load(tmp_path / "summary.safetensors")
+    assert found.tokenizer == tokenizer
+    if kind == "bpe":
+        pytest.importorskip("tokenizers", reason="the extra bpe is not installed")
+    assert [found.title(event) for event in range(4)][-1] == {"word": "be", "char": "東", "bpe": "␣a"}[kind]
+    assert make_summary().title(0) == "Amélie"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"kind": "magic"},
+        {"kind": "bpe", "merges": ["a z"]},
+        {"kind": "bpe"},
+        {"kind": "word", "prepared": True},
+        "word",
+    ],
+)
+def test_a_damaged_tokenizer_is_refused(tmp_path, told):
+    path = tmp_path / "summary.safetensors"
+    make_summary().save(path)
+    with safe_open(path, framework="pt") as file:
+        card = json.loads(file.metadata()["farzi"]) | {"tokenizer": told}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata={"farzi": json.dumps(card)})
+    with pytest.raises(InputError, match="damaged card"):
+        load(path)
 
 
 def test_rounding_is_what_saving_does(tmp_path):

@@ -1,5 +1,7 @@
 """Hard sequences in files: what tools of others read is what was drawn, and a plain loop learns from it."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import nn
 
 from farzi.errors import InputError
-from farzi.events import Vocabulary, load_events
+from farzi.events import Vocabulary, WordTokenizer, load_events
 from farzi.summary import Advice, Card, Factors, Summary, effective_events, export
 
 VOCAB, LENGTH, COUNT = 6, 5, 4
@@ -63,6 +65,22 @@ def test_arrays_are_read_without_pickle(tmp_path, kind):
         assert found["ids"].tolist() == list(IDS)
 
 
+def test_text_is_written_as_text(tmp_path):
+    summary = certain("free", ids=("<unk>", "<eos>", "to", "be", "or", "not"))
+    summary = dataclasses.replace(summary, tokenizer=WordTokenizer(summary.vocabulary))
+    export(summary, tmp_path / "drawn.txt")
+    walk = ["<unk>", "\n", "to", "be", "or", "not"] * 2
+    told = [" ".join(walk[start : start + LENGTH + 1]).strip().replace(" \n ", "\n") for start in range(COUNT)]
+    assert (tmp_path / "drawn.txt").read_text() == "\n\n".join(told) + "\n"
+
+
+def test_events_are_written_a_sequence_a_line(tmp_path):
+    path = tmp_path / "drawn.txt"
+    export(certain("free", ids=tuple("abcdef")), path)
+    assert path.read_text().splitlines()[1] == "b c d e f a"
+    assert load_events(path, min_count=1).num_events == COUNT * (LENGTH + 1)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".inter", ".parquet"])
 def test_farzi_reads_what_it_wrote(tmp_path, suffix):
     path = tmp_path / f"drawn{suffix}"
@@ -104,7 +122,8 @@ def test_a_plain_loop_learns_from_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "draws", "ids", "message"),
     [
-        ("drawn.txt", 1, IDS, r"drawn.txt has no ending .*\.csv, \.parquet, \.inter, \.npz"),
+        ("drawn.dat", 1, IDS, r"drawn.dat has no ending .*\.csv, \.parquet, \.inter, \.txt, \.npz"),
+        ("drawn.txt", 1, IDS, "the id 'f g' is empty or holds a space"),
         ("drawn", 1, IDS, "no ending"),
         ("drawn.csv", 0, IDS, "draws is 0; it must be at least 1"),
         ("drawn.inter", 1, ("a\tb", *IDS[1:]), "holds a tab or a line's end"),

@@ -16,8 +16,8 @@ from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective, Problem
 from farzi.distill.watch import TeacherProgress, Watch
 from farzi.errors import InputError
-from farzi.evaluation import STUDENT, NextItem, peak_mb
-from farzi.events import EventData
+from farzi.evaluation import STUDENT, Task, peak_mb, task_of
+from farzi.events import EventData, TextData
 from farzi.files import write_json
 from farzi.models import SASRec, SequenceModel, describe_model
 from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
@@ -67,7 +67,7 @@ _BUDGET = ("steps", "minutes", "checkpoint_every")
 
 
 def distill(
-    data: EventData,
+    data: EventData | TextData,
     *,
     model: SequenceModel = SASRec(),
     size: Size = Size(),
@@ -88,7 +88,7 @@ def distill(
     and the outer loop improves the factors. Test events are never looked at.
 
     Args:
-        data: real sequences; the last two events of each are held out.
+        data: real sequences, whose last two events are held out, or a text in three parts.
         model: the teachers and the students.
         size: of the summary.
         objective: what the outer loop follows.
@@ -115,7 +115,7 @@ def distill(
         )
     with Workers(workers) as pool:
         work = _Work(
-            NextItem(data),
+            task_of(data),
             model,
             size,
             objective,
@@ -138,7 +138,7 @@ def distill(
 class _Work:
     """One distillation at work."""
 
-    task: NextItem
+    task: Task
     model: SequenceModel
     size: Size
     objective: Objective
@@ -174,7 +174,7 @@ class _Work:
         """The summary, and a record of what it took."""
         trained = self._train_teachers()
         began = time.monotonic()
-        data, train = self.task.data, self.task.splits.train
+        data, train = self.task.data, self.task.train_data
         start = self._start(trained)
         snapshots = tuple(snapshot for trajectory in trained for snapshot in trajectory.snapshots)
         problem = Problem(self.model, self.task.real(self.model), self._teachers(trained), snapshots)
@@ -203,7 +203,7 @@ class _Work:
             "peak_mb": peak_mb(),
             "progress": asdict(progress),
         }
-        return Summary(factors=factors, vocabulary=data.vocabulary, card=card), record
+        return Summary(factors=factors, vocabulary=data.vocabulary, card=card, tokenizer=self.task.tokenizer), record
 
     def _train_teachers(self) -> list[Trajectory]:
         count = self.teachers.count
@@ -252,14 +252,12 @@ class _Work:
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
 
 
-def _teacher(task: NextItem, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> float:
+def _teacher(task: Task, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> float:
     """Train a teacher into the store."""
     return task.train(model, training, store, seed).fitted.score
 
 
-def _student(
-    task: NextItem, model: SequenceModel, factors: Factors, training: Training, seed: int
-) -> tuple[float, int]:
+def _student(task: Task, model: SequenceModel, factors: Factors, training: Training, seed: int) -> tuple[float, int]:
     """Train a judge: the score and the steps that it reached it with."""
     fitted = fit(model, as_training_set(factors), training, task.score(model), seed=seed)
     return fitted.score, fitted.steps

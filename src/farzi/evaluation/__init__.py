@@ -1,24 +1,38 @@
-"""How good a model, and so a summary, is: ranking metrics, and the study that compares from scratch."""
+"""How good a model, and so a summary, is: tasks with their metrics, and the study that compares from scratch."""
 
 from farzi.evaluation.evaluate import evaluate
+from farzi.evaluation.find import task_of
+from farzi.evaluation.likelihood import Likelihood, stream_likelihood
+from farzi.evaluation.metric import METRICS, Metric, find_metric
+from farzi.evaluation.next_item import NextItem
+from farzi.evaluation.next_token import LOOK_TOKENS, NextToken
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.students import Method, Students
 from farzi.evaluation.study import STUDENT, STUDENT_LRS, Costs, Row, Study, check_fits, peak_mb
-from farzi.evaluation.task import HEADLINE, NextItem
+from farzi.evaluation.task import Part, Task
 
 __all__ = [
-    "HEADLINE",
+    "LOOK_TOKENS",
+    "METRICS",
     "STUDENT",
     "STUDENT_LRS",
     "Costs",
+    "Likelihood",
     "Method",
+    "Metric",
     "NextItem",
+    "NextToken",
+    "Part",
     "Row",
     "Students",
     "Study",
+    "Task",
     "check_fits",
     "evaluate",
+    "find_metric",
     "peak_mb",
     "ranking_metrics",
     "ranks",
+    "stream_likelihood",
+    "task_of",
 ]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import get_args
 
+from farzi.evaluation.find import task_of
 from farzi.evaluation.students import Method
 from farzi.evaluation.study import Costs, Row, Study
-from farzi.evaluation.task import NextItem
-from farzi.events import EventData
+from farzi.events import EventData, TextData
 from farzi.models import SequenceModel, build_model
 from farzi.summary import Summary
 from farzi.training import TrajectoryStore, Workers
@@ -14,7 +14,7 @@ from farzi.training import TrajectoryStore, Workers
 
 def evaluate(
     summary: Summary,
-    data: EventData,
+    data: EventData | TextData,
     *,
     model: SequenceModel | None = None,
     study: Study = Study(),
@@ -28,7 +28,7 @@ def evaluate(
 
     Args:
         summary: what is judged.
-        data: real sequences, those that it was distilled from; the last event of each is looked at here, and here only.
+        data: real sequences or text, that which it was distilled from; what is for testing is looked at here only.
         model: trained in every row; None takes the one that the summary was distilled with.
         study: how many models, and how they are trained.
         methods: the rows wanted; ``full`` is always made.
@@ -47,7 +47,7 @@ def evaluate(
     with Workers(workers) as pool:
         return study.run(
             summary,
-            NextItem(data),
+            task_of(data),
             build_model(summary.card.model) if model is None else model,
             store or TrajectoryStore(),
             methods=methods,

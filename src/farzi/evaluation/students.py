@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from farzi.evaluation.task import NextItem
+from farzi.evaluation.task import Task
 from farzi.models import SequenceModel
 from farzi.summary import Summary, Teacher, from_real
 from farzi.training import (
@@ -34,7 +34,7 @@ class Students:
     """
 
     summary: Summary
-    task: NextItem
+    task: Task
     model: SequenceModel
     teachers: Teachers
     store: TrajectoryStore

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from farzi.errors import InputError
+from farzi.evaluation.metric import find_metric
 from farzi.evaluation.students import Method, Students
-from farzi.evaluation.task import NextItem
+from farzi.evaluation.task import Task
 from farzi.models import SequenceModel
 from farzi.summary import Summary
 from farzi.training import FULL_DATA, Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
@@ -52,7 +53,7 @@ class Row:
         share_of_events: positions by the number of training events.
         bytes: of the training sequences in their smallest form.
         metrics: ``mean``, ``std`` and ``seeds`` (values) by metric, on test data.
-        retention: mean by the full data's mean, by metric.
+        retention: mean by the full data's mean, by metric; for perplexity the inverse.
         min_retention: the lowest of them.
         training: settings of the students, and the steps they chose.
         cost: seconds, megabytes, and after how many trainings the summary has paid for itself.
@@ -101,7 +102,7 @@ class Study:
     def run(
         self,
         summary: Summary,
-        task: NextItem,
+        task: Task,
         model: SequenceModel,
         store: TrajectoryStore,
         *,
@@ -147,7 +148,7 @@ class Study:
         return [_compare(row, rows[0], costs or Costs()) for row in rows]
 
 
-def check_fits(summary: Summary, task: NextItem, model: SequenceModel) -> None:
+def check_fits(summary: Summary, task: Task, model: SequenceModel) -> None:
     """Refuse a summary that the data or the model cannot take.
 
     Args:
@@ -217,7 +218,7 @@ class _Comparison:
 
     def _row(self, method: Method, trained: Sequence[Fitted], settings: Training) -> Row:
         students, factors = self.students, self.students.summary.factors
-        train = students.task.splits.train
+        train = students.task.train_data
         id_bytes = 2 if train.vocab_size <= 2**16 else 4
         values = [students.task.metrics(students.model, one.parameters, "test") for one in trained]
         row = Row(
@@ -236,11 +237,8 @@ class _Comparison:
         )
         if method != "full":
             return row
-        whole = {
-            "sequences": train.num_sequences,
-            "length": students.model.max_length,
-            "bytes": id_bytes * train.num_events,
-        }
+        sequences, length = students.task.full_size(students.model)
+        whole = {"sequences": sequences, "length": length, "bytes": id_bytes * train.num_events}
         return replace(row, **whole, targets="hard", share_of_events=1.0)
 
 
@@ -263,7 +261,7 @@ def _spread(values: list[float]) -> dict[str, Any]:
 def _compare(row: Row, full: Row, costs: Costs) -> Row:
     """Fill in what needs the full data's row: retention and break-even."""
     retention = {
-        name: value["mean"] / full.metrics[name]["mean"] if full.metrics[name]["mean"] else 0.0
+        name: find_metric(name).retention(value["mean"], full.metrics[name]["mean"])
         for name, value in row.metrics.items()
     }
     fit_s, fit_full_s = row.cost["fit_s"], full.cost["fit_s"]

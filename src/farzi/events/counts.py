@@ -6,6 +6,8 @@ import numpy as np
 
 from farzi.errors import InputError
 from farzi.events.data import EventData
+from farzi.events.text_data import TextData
+from farzi.events.tokenizer import UNKNOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +39,53 @@ class Description:
     head_share: float
 
 
-def describe(data: EventData) -> Description:
-    """Count what is in a data set.
+@dataclass(frozen=True, kw_only=True)
+class TextDescription:
+    """Counts of a text.
+
+    Args:
+        name: the text.
+        tokenizer: what cut it.
+        vocab_size: its vocabulary.
+        num_train: tokens for training.
+        num_valid: tokens for validation.
+        num_test: tokens for testing.
+        unknown_share: the share of the test's tokens that have no place in the vocabulary, 0 to 1.
+    """
+
+    name: str
+    tokenizer: str
+    vocab_size: int
+    num_train: int
+    num_valid: int
+    num_test: int
+    unknown_share: float
+
+
+def describe(data: EventData | TextData) -> Description | TextDescription:
+    """Count what is in a data set, or in a text.
 
     Raises:
         InputError: there are no events.
     """
+    return _describe_text(data) if isinstance(data, TextData) else _describe_events(data)
+
+
+def _describe_text(data: TextData) -> TextDescription:
+    ids = data.vocabulary.ids
+    unknown = data.vocabulary.index(UNKNOWN) if UNKNOWN in ids else -1
+    return TextDescription(
+        name=data.name,
+        tokenizer=data.tokenizer.kind,
+        vocab_size=data.vocab_size,
+        num_train=len(data.train),
+        num_valid=len(data.valid),
+        num_test=len(data.test),
+        unknown_share=float((data.test == unknown).mean()),
+    )
+
+
+def _describe_events(data: EventData) -> Description:
     if not data.num_events:
         raise InputError(f"{data.name} has no events to describe")
     lengths = np.diff(data.offsets)

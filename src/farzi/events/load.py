@@ -7,6 +7,7 @@ from farzi.events.catalogue import SOURCES, fetch, find_source
 from farzi.events.data import EventData
 from farzi.events.interactions import Preparation, prepare
 from farzi.events.readers import READERS, find_format
+from farzi.events.source import TextSource
 
 
 def load_events(
@@ -45,6 +46,8 @@ def load_events(
     given = {"user": user, "item": item, "time": time}
     columns = {role: column for role, column in given.items() if column is not None}
     known = None if path is None and str(source) not in SOURCES and Path(source).exists() else find_source(str(source))
+    if isinstance(known, TextSource):
+        raise InputError(f"{known.name} is a text and has no users; read it with load_text")
     file = Path(source) if known is None else fetch(known.name) if path is None else Path(path)
     if not file.exists():
         raise InputError(f"{file} is missing; give the path of a file with events")

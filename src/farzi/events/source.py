@@ -1,6 +1,6 @@
 """What is known of a published data set, and the check that a copy of it is one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,3 +75,58 @@ class Source:
 
 def _counts(num_users: int, num_items: int, num_events: int) -> str:
     return f"{num_users:,} users, {num_items:,} items and {num_events:,} events"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSource:
+    """A published text.
+
+    Args:
+        name: what it is called here.
+        description: what it holds, in a line.
+        licence: the terms of its publisher.
+        how_to_get: where the publisher offers it.
+        files: what its files are called, one, or three for training, validation and testing.
+        num_characters: characters of the files, line ends of one character each.
+        tokenizer: what the protocol cuts it with.
+        num_tokens: of the three parts, cut like this.
+        vocab_size: of the training part, cut like this.
+        origins: where it is fetched from, the first one first.
+    """
+
+    name: str
+    description: str
+    licence: str
+    how_to_get: str
+    files: tuple[str, ...]
+    num_characters: int
+    tokenizer: str
+    num_tokens: tuple[int, int, int]
+    vocab_size: int
+    origins: tuple[Origin, ...] = ()
+
+    def check(self, path: Path, num_characters: int, num_tokens: Sequence[int] = (), vocab_size: int = 0) -> None:
+        """Compare what was read from ``path`` with the published counts.
+
+        Args:
+            path: where it was read from.
+            num_characters: of all parts.
+            num_tokens: of each part, if it was cut as the protocol says.
+            vocab_size: of the training part, if it was cut so.
+
+        Raises:
+            InputError: they differ.
+        """
+        found, expected = f"{num_characters:,} characters", f"{self.num_characters:,} characters"
+        if num_tokens:
+            found += _token_counts(num_tokens, vocab_size)
+            expected += _token_counts(self.num_tokens, self.vocab_size)
+        if found != expected:
+            raise InputError(
+                f"{path} is not the published {self.name}: it has {found}, not {expected}; "
+                "get the file again (delete it first if it was fetched)"
+            )
+
+
+def _token_counts(num_tokens: Sequence[int], vocab_size: int) -> str:
+    return f", {' / '.join(f'{count:,}' for count in num_tokens)} tokens and a vocabulary of {vocab_size:,}"

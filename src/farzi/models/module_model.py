@@ -2,21 +2,26 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
+from torch.overrides import TorchFunctionMode
 
 from farzi.errors import InputError
 from farzi.models.base import Parameters
 from farzi.models.checks import check_length, check_positive
+from farzi.models.dual import has_tangent
 from farzi.models.initial import Draw
+from farzi.models.layers import LAYER_NORM_EPSILON, layer_norm
 
 _PREFIX = "module."
 
@@ -97,7 +102,7 @@ class ModuleModel:
         for part in module.modules():
             if isinstance(part, _DropoutNd):
                 part.p = rate
-        with _twice_differentiable(module):
+        with _twice_differentiable(module, has_tangent(x, *tensors.values())):
             if padding is None:
                 return functional_call(module, tensors, x)
             count = padding.sum(1, keepdim=True)
@@ -139,11 +144,42 @@ class ModuleModel:
 
 
 @contextmanager
-def _twice_differentiable(module: nn.Module) -> Generator[None]:
-    """Keep torch from fused layers that have a first derivative only."""
+def _twice_differentiable(module: nn.Module, dual: bool) -> Generator[None]:
+    """Keep torch from fused layers that have a first derivative only, and from wrong ones of dual numbers."""
     recurrent = any(isinstance(part, nn.RNNBase) for part in module.modules())
-    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext(),
+        _RightNorms() if dual else nullcontext(),
+    ):
         yield
+
+
+class _RightNorms(TorchFunctionMode):
+    """Replaces normalisations whose tangents torch cannot differentiate: it gives wrong numbers and no error."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is functional.layer_norm:
+            return _layer_norm(*args, **(kwargs or {}))
+        if func in (functional.batch_norm, functional.instance_norm):
+            raise NotImplementedError(f"{func.__name__} of dual numbers has no derivative")
+        return func(*args, **(kwargs or {}))
+
+
+def _layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = LAYER_NORM_EPSILON,
+) -> Tensor:
+    """``functional.layer_norm`` by our own, which knows one axis and one epsilon: scaled input stands for another."""
+    flat = input.flatten(-len(normalized_shape)) * math.sqrt(LAYER_NORM_EPSILON / eps)
+    normal = layer_norm(flat, flat.new_ones(flat.shape[-1])).view(input.shape)
+    normal = normal if weight is None else normal * weight
+    return normal if bias is None else normal + bias
 
 
 def _roll(x: Tensor, count: Tensor) -> Tensor:

@@ -8,11 +8,15 @@ from farzi.errors import InputError
 from farzi.models.base import SequenceModel
 from farzi.models.fmlp import FMLP
 from farzi.models.gru4rec import GRU4Rec
+from farzi.models.hugging_face import GPT2, Llama
+from farzi.models.language import GRU, Transformer
 from farzi.models.module_model import ModuleModel
 from farzi.models.sasrec import SASRec
 from farzi.models.sasrec_modern import ModernSASRec
 
-MODELS: Mapping[str, type[SequenceModel]] = {model.name: model for model in (SASRec, ModernSASRec, GRU4Rec, FMLP)}
+_MODELS: tuple[type[SequenceModel], ...] = (SASRec, ModernSASRec, GRU4Rec, FMLP, Transformer, GRU, GPT2, Llama)
+
+MODELS: Mapping[str, type[SequenceModel]] = {str(model.name): model for model in _MODELS}
 """Every model that farzi brings, by its name on the command line and in files."""
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from farzi.distill import OuterLoop, TeacherProgress, Watch
 from farzi.distill import Progress as OuterProgress
-from farzi.evaluation import HEADLINE
+from farzi.evaluation import Task
 from farzi.training import Teachers
 
 Show = Callable[[str, float, str], None]
@@ -43,11 +43,12 @@ def show_progress(console: Console) -> Generator[Show]:
         yield _Bars(progress).show
 
 
-def watch_distillation(show: Show, loop: OuterLoop, teachers: Teachers, begin: Callable[[], None]) -> Watch:
+def watch_distillation(show: Show, task: Task, loop: OuterLoop, teachers: Teachers, begin: Callable[[], None]) -> Watch:
     """Show the stages of a distillation.
 
     Args:
         show: told of them.
+        task: says what scores mean.
         loop: its limits on steps and time.
         teachers: their number and most steps.
         begin: called once the run has begun.
@@ -59,7 +60,9 @@ def watch_distillation(show: Show, loop: OuterLoop, teachers: Teachers, begin: C
     def teacher(now: TeacherProgress) -> None:
         share = (now.number - 1 + now.step / teachers.training.steps) / now.count
         show(
-            "teachers", share, f"teacher {now.number} of {now.count}, step {now.step}, valid {HEADLINE} {now.score:.4f}"
+            "teachers",
+            share,
+            f"teacher {now.number} of {now.count}, step {now.step}, valid {task.headline} {task.format(now.score)}",
         )
 
     def progress(now: OuterProgress) -> None:
@@ -69,7 +72,7 @@ def watch_distillation(show: Show, loop: OuterLoop, teachers: Teachers, begin: C
             "distillation",
             min(share, 1.0),
             f"step {now.step} of {loop.steps}{skipped}, loss {now.loss:.3f}, "
-            f"valid {HEADLINE} {now.score:.4f} (best {now.best_score:.4f})",
+            f"valid {task.headline} {task.format(now.score)} (best {task.format(now.best_score)})",
         )
 
     return Watch(begin=begin, teacher=teacher, progress=progress)

@@ -8,7 +8,6 @@ from rich.text import Text
 from torch import Tensor
 
 from farzi.errors import InputError
-from farzi.events import Vocabulary
 from farzi.summary import Summary
 
 
@@ -36,7 +35,7 @@ def sequence_table(summary: Summary, *, sequence: int = 0, top: int = 5) -> Tabl
     for column in ("", "input", "target"):
         table.add_column(column, justify="left" if column else "right", ratio=1 if column else None)
     for position, (given, expected) in enumerate(zip(batch.inputs[0], batch.targets[0], strict=True)):
-        table.add_row(str(position), *(_likeliest(part, summary.vocabulary, top) for part in (given, expected)))
+        table.add_row(str(position), *(_likeliest(part, summary, top) for part in (given, expected)))
     return table
 
 
@@ -51,13 +50,13 @@ def card_table(summary: Summary) -> Table:
     """
     factors, card = summary.factors, summary.card
     share = factors.num_sequences * factors.length / card.num_events
-    advice = card.advice
+    advice, cutter = card.advice, summary.tokenizer
     lines = {
         "sequences x positions": f"{factors.num_sequences} x {factors.length}",
         "share of the events": f"{share:.1%} of {card.num_events:,}",
         "targets": factors.kind,
         "rank": str(factors.decoder.shape[0]),
-        "vocabulary": f"{factors.vocab_size:,} events",
+        "vocabulary": f"{factors.vocab_size:,} events" + ("" if cutter is None else f" (tokenizer {cutter.kind})"),
         "data": card.data,
         "model": _in_words(card.model),
         "advice": f"Adam, learning rate {advice.lr:.3g}, {advice.batch_size} sequences a step, {advice.steps} steps",
@@ -68,10 +67,10 @@ def card_table(summary: Summary) -> Table:
     return table
 
 
-def _likeliest(distribution: Tensor, vocabulary: Vocabulary, top: int) -> Text:
+def _likeliest(distribution: Tensor, summary: Summary, top: int) -> Text:
     found = distribution.topk(min(top, len(distribution)))
     lines = [
-        f"{100 * probability:5.1f} % {vocabulary.title(event)}"
+        f"{100 * probability:5.1f} % {summary.title(event)}"
         for probability, event in zip(found.values.tolist(), found.indices.tolist(), strict=True)
     ]
     return Text("\n".join(lines))

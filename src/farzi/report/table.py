@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from rich import box
 from rich.table import Table
 
-from farzi.evaluation import Row
+from farzi.evaluation import Row, find_metric
 
 
 def result_table(rows: Sequence[Row]) -> Table:
@@ -15,7 +15,7 @@ def result_table(rows: Sequence[Row]) -> Table:
         rows: of one study.
 
     Returns:
-        metrics in percent with their standard deviation, what is retained of each, sizes and costs.
+        metrics, shares in percent, with their standard deviation, what is retained of each, sizes and costs.
     """
     first = rows[0]
     title = f"{first.dataset}: {first.student} trained from scratch on ..."
@@ -24,8 +24,9 @@ def result_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         table.add_column(row.method, justify="right", no_wrap=True)
     for name in first.metrics:
-        values = [row.metrics[name] for row in rows]
-        table.add_row(f"{name}, %", *(f"{100 * value['mean']:.2f} ± {100 * value['std']:.2f}" for value in values))
+        metric, values = find_metric(name), [row.metrics[name] for row in rows]
+        cells = [f"{metric.format(value['mean'])} ± {metric.format(value['std'])}" for value in values]
+        table.add_row(f"{name}{metric.unit}", *cells)
         table.add_row("  retained, %", *(_percent(row.retention[name]) for row in rows), style="dim")
     table.add_row("min retention, %", *(_percent(row.min_retention) for row in rows), style="bold", end_section=True)
     for name, cell in _SIZES_AND_COSTS.items():

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from farzi.errors import InputError
-from farzi.events import Vocabulary
+from farzi.events import TOKENIZERS, Tokenizer, Vocabulary
 from farzi.files import atomic_write
 from farzi.summary.factors import Factors
 
@@ -63,6 +63,7 @@ class Summary:
         factors: the sequences.
         vocabulary: what their columns stand for.
         card: where they came from.
+        tokenizer: what cut the text that they came from, over the same vocabulary; None where that was no text.
 
     Raises:
         ValueError: the vocabulary's size is not the factors'.
@@ -71,10 +72,19 @@ class Summary:
     factors: Factors
     vocabulary: Vocabulary
     card: Card
+    tokenizer: Tokenizer | None = None
 
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.factors.vocab_size:
             raise ValueError(f"{len(self.vocabulary)} ids do not fit factors over {self.factors.vocab_size} events")
+
+    def title(self, event: int) -> str:
+        """Return an event as people read it: its title or id, and for text the token with spaces made visible.
+
+        Args:
+            event: its number, 0 to vocab - 1.
+        """
+        return self.vocabulary.title(event) if self.tokenizer is None else self.tokenizer.show(event)
 
     def save(self, path: str | Path) -> None:
         """Write the summary to a file, in half precision, whole or not at all.
@@ -143,6 +153,8 @@ def _dump(summary: Summary) -> str:
         "vocabulary": {"ids": summary.vocabulary.ids, "titles": summary.vocabulary.titles},
         "card": asdict(replace(summary.card, model=dict(summary.card.model), origin=dict(summary.card.origin))),
     }
+    if summary.tokenizer is not None:
+        content["tokenizer"] = {"kind": summary.tokenizer.kind, **summary.tokenizer.state()}
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
@@ -161,4 +173,6 @@ def _parse(content: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Summary
     card = {f.name: content["card"][f.name] for f in fields(Card)}
     card["advice"] = Advice(**card["advice"])
     vocabulary = Vocabulary(tuple(ids), None if titles is None else tuple(titles))
-    return Summary(factors=factors, vocabulary=vocabulary, card=Card(**card))
+    told = content.get("tokenizer")
+    tokenizer = None if told is None else TOKENIZERS[told["kind"]].restore(told, vocabulary)
+    return Summary(factors=factors, vocabulary=vocabulary, card=Card(**card), tokenizer=tokenizer)

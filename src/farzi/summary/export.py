@@ -29,8 +29,9 @@ def export(summary: Summary, path: str | Path, *, draws: int = 1, seed: int = 0)
         summary: is drawn from.
         path: of the file. ``.csv``, ``.parquet`` and ``.inter`` (RecBole) have a row for each event, with columns
             ``user`` (a number for each drawn sequence), ``item`` (the original id) and ``time`` (the position), in
-            RecBole's table under its own names; ``.npz`` has ``events``, ``(sequences, length + 1)``, and ``ids``, the
-            original id of each number.
+            RecBole's table under its own names; ``.txt`` has text, a sequence a paragraph, or where the summary is not
+            of text ids with spaces between, a sequence a line; ``.npz`` has ``events``, ``(sequences, length + 1)``,
+            and ``ids``, the original id of each number.
         draws: how many sequences are drawn from each synthetic one, at least 1.
         seed: of the draw.
 
@@ -49,7 +50,7 @@ def export(summary: Summary, path: str | Path, *, draws: int = 1, seed: int = 0)
     generator = torch.Generator().manual_seed(seed)
     events = torch.cat([summary.factors.sample(generator) for _ in range(draws)]).numpy().astype(np.int32)
     with atomic_write(path) as file:
-        _WRITERS[path.suffix](file, events, summary.vocabulary)
+        _WRITERS[path.suffix](file, events, summary)
     return events
 
 
@@ -82,29 +83,41 @@ def _table(events: Events, vocabulary: Vocabulary) -> pl.DataFrame:
     )
 
 
-def _write_csv(file: IO[bytes], events: Events, vocabulary: Vocabulary) -> None:
-    _table(events, vocabulary).write_csv(file)
+def _write_csv(file: IO[bytes], events: Events, summary: Summary) -> None:
+    _table(events, summary.vocabulary).write_csv(file)
 
 
-def _write_parquet(file: IO[bytes], events: Events, vocabulary: Vocabulary) -> None:
-    _table(events, vocabulary).write_parquet(file)
+def _write_parquet(file: IO[bytes], events: Events, summary: Summary) -> None:
+    _table(events, summary.vocabulary).write_parquet(file)
 
 
-def _write_inter(file: IO[bytes], events: Events, vocabulary: Vocabulary) -> None:
+def _write_inter(file: IO[bytes], events: Events, summary: Summary) -> None:
     """RecBole's table: tabs between columns whose names tell their types, and no quotes."""
-    if bad := next((id_ for id_ in vocabulary.ids if any(mark in id_ for mark in "\t\r\n")), None):
+    if bad := next((id_ for id_ in summary.vocabulary.ids if any(mark in id_ for mark in "\t\r\n")), None):
         raise InputError(f"the id {bad!r} holds a tab or a line's end, which .inter cannot; export to .csv instead")
     named = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
-    _table(events, vocabulary).rename(named).write_csv(file, separator="\t", quote_style="never")
+    _table(events, summary.vocabulary).rename(named).write_csv(file, separator="\t", quote_style="never")
 
 
-def _write_npz(file: IO[bytes], events: Events, vocabulary: Vocabulary) -> None:
-    np.savez_compressed(file, events=events, ids=np.array(vocabulary.ids))
+def _write_txt(file: IO[bytes], events: Events, summary: Summary) -> None:
+    if summary.tokenizer is not None:
+        texts = [summary.tokenizer.decode(row) for row in events.tolist()]
+        file.write("\n\n".join(text.strip("\n") for text in texts).encode() + b"\n")
+        return
+    ids = summary.vocabulary.ids
+    if bad := next((id_ for id_ in ids if not id_ or any(mark.isspace() for mark in id_)), None):
+        raise InputError(f"the id {bad!r} is empty or holds a space, which .txt cannot; export to .csv instead")
+    file.writelines((" ".join(ids[event] for event in row) + "\n").encode() for row in events.tolist())
 
 
-_WRITERS: Mapping[str, Callable[[IO[bytes], Events, Vocabulary], None]] = {
+def _write_npz(file: IO[bytes], events: Events, summary: Summary) -> None:
+    np.savez_compressed(file, events=events, ids=np.array(summary.vocabulary.ids))
+
+
+_WRITERS: Mapping[str, Callable[[IO[bytes], Events, Summary], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
     ".inter": _write_inter,
+    ".txt": _write_txt,
     ".npz": _write_npz,
 }

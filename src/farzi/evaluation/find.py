@@ -1,0 +1,18 @@
+"""The task of each kind of data."""
+
+from farzi.evaluation.next_item import NextItem
+from farzi.evaluation.next_token import NextToken
+from farzi.evaluation.task import Task
+from farzi.events import EventData, TextData
+
+
+def task_of(data: EventData | TextData) -> Task:
+    """Tell what data is for.
+
+    Args:
+        data: sequences of events, or a text.
+
+    Returns:
+        to predict each user's next event, or each token of the text.
+    """
+    return NextToken(data) if isinstance(data, TextData) else NextItem(data)
