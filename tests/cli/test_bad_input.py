@@ -57,7 +57,7 @@ def test_data_whose_items_are_all_cold_is_refused(refused, tmp_path):
         "user,item,time\n" + "".join(f"u{u},i{i},{i}\n" for u in range(5) for i in range(4))
     )
     told = refused(*distil(tmp_path / "data.csv", tmp_path / "run", "--min_count", "3"))
-    assert "none of the 5 events of data that are held out for validation occurs in training" in told
+    assert "none of the 5 events of data.csv that are held out for validation occurs in training" in told
     assert not (tmp_path / "run").exists()
 
 
