@@ -23,7 +23,7 @@ from farzi.errors import InputError
 from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
 from farzi.events import describe, fetch, list_sources
 from farzi.files import atomic_write, write_json
-from farzi.models import SequenceModel, build_model
+from farzi.models import build_model, shortened
 from farzi.options import (
     SHORT,
     add_data_argument,
@@ -207,7 +207,7 @@ def _add_train_options(parser: ArgumentParser) -> None:
 
 def _train(call: Call) -> None:
     options, summary = call.options, load(call.options.summary)
-    model: SequenceModel = options.model or build_model(summary.card.model)
+    model = shortened(options.model or build_model(summary.card.model), summary.factors.length)
     if options.data is None and options.text is None:
         fitted, score = fit(model, summary, seed=options.seed), ""
     else:

@@ -19,7 +19,7 @@ from farzi.errors import InputError
 from farzi.evaluation import STUDENT, Task, peak_mb, task_of
 from farzi.events import EventData, TextData
 from farzi.files import write_json
-from farzi.models import SASRec, SequenceModel, describe_model
+from farzi.models import SASRec, SequenceModel, describe_model, shortened
 from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
 from farzi.training import (
     Teachers,
@@ -89,7 +89,7 @@ def distill(
 
     Args:
         data: real sequences, whose last two events are held out, or a text in three parts.
-        model: the teachers and the students.
+        model: the teachers; the students are the same with as short a memory as the summary's sequences.
         size: of the summary.
         objective: what the outer loop follows.
         loop: how it does so.
@@ -176,8 +176,9 @@ class _Work:
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
         start = self._start(trained)
-        snapshots = tuple(snapshot for trajectory in trained for snapshot in trajectory.snapshots)
-        problem = Problem(self.model, self.task.real(self.model), self._teachers(trained), snapshots)
+        student = self._student_model()
+        snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
+        problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
         before_loop = time.monotonic() - began
         factors, lr, steps, progress = run_loop(
             self.loop,
@@ -240,6 +241,9 @@ class _Work:
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
         return tuple((self.model, trajectory.parameters) for trajectory in trained)
 
+    def _student_model(self) -> SequenceModel:
+        return shortened(self.model, self.size.length)
+
     def _batch_size(self) -> int:
         return min(self.objective.batch_size, self.size.sequences)
 
@@ -247,7 +251,7 @@ class _Work:
         """Train students on the factors; their seeds are not those of any study."""
         settings = replace(STUDENT, lr=lr, batch_size=self._batch_size())
         seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
-        shared = (self.task, self.model, factors, settings)
+        shared = (self.task, self._student_model(), factors, settings)
         scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
 

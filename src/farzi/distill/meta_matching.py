@@ -65,7 +65,8 @@ class MetaMatching:
         real_batch_size: real windows that measure the outer loss.
         teacher_share: share of the teachers' mean expectations in the real targets, the rest being the real events: a
             distribution tells more of what could have come next than the one event that did.
-        snapshot_share: share of runs that begin at a teacher's snapshot instead of fresh parameters.
+        snapshot_share: share of runs that begin at a teacher's snapshot instead of fresh parameters; there are
+            snapshots where the summary's sequences are as long as the model reads.
 
     Raises:
         ValueError: a value is outside its range.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from farzi.evaluation.task import Task
-from farzi.models import SequenceModel
+from farzi.models import SequenceModel, shortened
 from farzi.summary import Summary, Teacher, from_real
 from farzi.training import (
     Fitted,
@@ -28,7 +28,7 @@ class Students:
     Args:
         summary: gives the size of every method's training set, and is one.
         task: real data.
-        model: what is trained.
+        model: what is trained on all data; on short sequences the same with as short a memory.
         teachers: whose expectations label random sequences.
         store: of models trained on full data.
     """
@@ -53,7 +53,19 @@ class Students:
         """
         if method == "full":
             return self.task.train(self.model, training, self.store, seed).fitted
-        return fit(self.model, self.sequences(method, drawn), training, self.task.score(self.model), seed=seed)
+        student = self.student(method)
+        return fit(student, self.sequences(method, drawn), training, self.task.score(student), seed=seed)
+
+    def student(self, method: Method) -> SequenceModel:
+        """The model that a method trains.
+
+        Args:
+            method: any.
+
+        Returns:
+            the model, which reads no farther than the method's sequences reach.
+        """
+        return self.model if method == "full" else shortened(self.model, self.summary.factors.length)
 
     def label(self, seed: int) -> None:
         """See to it that the store holds one of the teachers.

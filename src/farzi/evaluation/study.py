@@ -220,7 +220,7 @@ class _Comparison:
         students, factors = self.students, self.students.summary.factors
         train = students.task.train_data
         id_bytes = 2 if train.vocab_size <= 2**16 else 4
-        values = [students.task.metrics(students.model, one.parameters, "test") for one in trained]
+        values = [students.task.metrics(students.student(method), one.parameters, "test") for one in trained]
         row = Row(
             dataset=students.task.data.name,
             method=method,

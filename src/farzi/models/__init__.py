@@ -9,7 +9,7 @@ from farzi.models.hugging_face import GPT2, CausalModule, Llama
 from farzi.models.language import GRU, Transformer
 from farzi.models.loss import Batch, hidden_states, sequence_loss
 from farzi.models.module_model import ModuleModel
-from farzi.models.registry import MODELS, build_model, describe_model
+from farzi.models.registry import MODELS, build_model, describe_model, shortened
 from farzi.models.sasrec import SASRec
 from farzi.models.sasrec_modern import ModernSASRec
 
@@ -39,5 +39,6 @@ __all__ = [
     "restrict",
     "scores",
     "sequence_loss",
+    "shortened",
     "softmax_cross_entropy",
 ]

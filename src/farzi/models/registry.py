@@ -1,7 +1,7 @@
 """The models by name."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from farzi.errors import InputError
@@ -32,6 +32,23 @@ def describe_model(model: SequenceModel) -> dict[str, Any]:
     if isinstance(model, ModuleModel):
         return model.describe()
     return {"name": model.name, **asdict(model)}  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def shortened(model: SequenceModel, length: int) -> SequenceModel:
+    """The same kind of model with a shorter memory: what is trained on short sequences.
+
+    A model has learned nothing of what stands farther back than its training sequences reach, and reads best without.
+
+    Args:
+        model: a dataclass with a field ``max_length``.
+        length: most positions that it shall read.
+
+    Returns:
+        the model, its ``max_length`` lowered to ``length`` where it is larger.
+    """
+    if length >= model.max_length:
+        return model
+    return replace(model, max_length=length)  # pyright: ignore[reportType, reportArgumentType, reportCallIssue]
 
 
 def build_model(description: Mapping[str, Any]) -> SequenceModel:
