@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import metagrad_results
+import recbole_results
 import recommendation_results
 
 HERE = Path(__file__).parent
@@ -208,6 +209,8 @@ def rendered(record: list | dict) -> str | None:
             return metagrad_results.profile(record)
         if "many_runs" in record:
             return metagrad_results.variants(record)
+        if "recbole" in record:
+            return recbole_results.table(record)
         if "speedup_vs_higher" in record:
             return f"{metagrad_results.headline(record)}\n{metagrad_results.contenders(record)}"
         return study(record) if {"way", "start"} <= rows[0].keys() else None
