@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ from farzi.distill import (
 )
 from farzi.distill.loop import MOST_BAD_STEPS
 from farzi.errors import InputError
-from farzi.evaluation import NextItem, Study, evaluate
+from farzi.evaluation import Method, NextItem, Study, evaluate
+from farzi.evaluation.students import Students
 from farzi.events import EventData, Vocabulary
 from farzi.models import SASRec, hidden_states, sequence_loss
 from farzi.summary import Factors, expectations, load
@@ -187,6 +189,28 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(store, tmp_path):
     with pytest.raises(InputError, match="another seed"):
         distill(cyclic_data(), **SMALL, store=store, run=tmp_path, seed=1, resume=True)
     assert (tmp_path / "summary.safetensors").read_bytes() == before
+
+
+def test_students_read_no_farther_than_the_summarys_sequences(store, monkeypatch):
+    """Inner runs, real windows, judges and a study's students; models on all data read as far as they can."""
+    seen: list[tuple[int, int]] = []
+    gradient = MetaMatching.gradient
+
+    def look(self, problem, *args):
+        assert problem.snapshots == (), "they are of models with a longer memory"
+        seen.append((problem.model.max_length, problem.real.length))
+        return gradient(self, problem, *args)
+
+    monkeypatch.setattr(MetaMatching, "gradient", look)
+    size = Size(sequences=4, length=3, rank=6)
+    summary = distill(cyclic_data(), **{**SMALL, "size": size}, store=store)
+    assert set(seen) == {(3, 3)}
+    students = Students(
+        summary=summary, task=NextItem(cyclic_data()), model=SMALL["model"], teachers=SMALL["teachers"], store=store
+    )
+    assert [students.student(method).max_length for method in get_args(Method)] == [LENGTH, 3, 3, 3]
+    trained = students.train("farzi", Training(steps=2), 0, 0)
+    assert trained.parameters["position"].shape == (3, 8)
 
 
 def test_a_summary_longer_than_the_model_is_refused(store):
