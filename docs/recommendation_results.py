@@ -86,20 +86,27 @@ def picture(pyplot, record: list[dict], path: Path) -> None:
     for dataset, colour in colours.items():
         for targets, mark in (("free", "o"), ("next", "s")):
             cases = {row["case"] for row in rows if (row["dataset"], row["targets"]) == (dataset, targets)}
-            for method, style in (("farzi", "-"), ("random_teacher", ":")):
+            for method in ("farzi", "random_teacher"):
                 points = [row for row in rows if row["case"] in cases and row["method"] == method]
                 if points:
                     axes.plot(
                         [100 * row["share_of_events"] for row in points],
                         [row["min_retention"] for row in points],
-                        *(style,),
+                        linestyle="",
                         color=colour,
                         marker=mark,
                         markerfacecolor=colour if method == "farzi" else "none",
                         label=f"{NAMES[dataset]}, {targets}, {METHODS[method]}",
                     )
+                if method == "farzi":
+                    for row in points:
+                        at = 100 * row["share_of_events"], row["min_retention"]
+                        size = f" {row['sequences']} x {row['length']}"
+                        axes.annotate(size, at, xytext=(5, -3), textcoords="offset points", fontsize=8)
     axes.axhline(0.98, color="black", linewidth=0.8, linestyle="--")
     axes.set_xscale("log")
+    axes.set_xticks((0.1, 0.2, 0.5, 1, 2, 5, 10), ("0.1", "0.2", "0.5", "1", "2", "5", "10"))
+    axes.minorticks_off()
     axes.set_xlabel("synthetic positions, % of the training events")
     axes.set_ylabel("lowest retention of five metrics")
     axes.spines[["top", "right"]].set_visible(False)
