@@ -153,7 +153,8 @@ def fit(
     """Train from fresh parameters with Adam and keep the step that scores best on validation.
 
     Args:
-        model: what to train.
+        model: what to train; on a summary of sequences shorter than it reads, best
+            ``farzi.models.shortened(model, summary.factors.length)``, as the positions beyond stay untrained.
         data: what to train on.
         training: how; None takes what the summary's card advises, and the defaults for other data.
         score: judges parameters; higher is better. None takes all steps and keeps the last.
