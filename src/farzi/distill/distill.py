@@ -4,7 +4,7 @@ import itertools
 import json
 import statistics
 import time
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from farzi.distill.loop import OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective, Problem
+from farzi.distill.settings import claim, describe_choice
 from farzi.distill.watch import TeacherProgress, Watch
 from farzi.errors import InputError
 from farzi.evaluation import STUDENT, Task, peak_mb, task_of
@@ -162,7 +163,7 @@ class _Work:
             "data": {"name": self.task.data.name, "fingerprint": self.task.data.fingerprint},
             "model": describe_model(self.model),
             "size": asdict(self.size),
-            "objective": _describe(self.objective),
+            "objective": describe_choice(self.objective),
             "loop": loop,
             "teachers": asdict(self.teachers),
             "judges": self.judges,
@@ -270,7 +271,7 @@ def _student(task: Task, model: SequenceModel, factors: Factors, training: Train
 def _in_folder(folder: Path, work: _Work, resume: bool) -> Summary:
     """Do the work and keep it, its checkpoints and its record in a run folder."""
     with locked(folder):
-        _claim(folder, work.settings(), resume)
+        claim(folder, work.settings(), resume)
         work.watch.begin()
         metrics = MetricsFile(folder / "metrics.jsonl")
         told = work.watch.progress
@@ -284,31 +285,3 @@ def _in_folder(folder: Path, work: _Work, resume: bool) -> Summary:
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)
     return summary
-
-
-def _describe(value: Any) -> Any:
-    """A design choice as JSON can hold it: its class and its fields."""
-    if is_dataclass(value) and not isinstance(value, type):
-        chosen = {field.name: _describe(getattr(value, field.name)) for field in fields(value) if field.init}
-        return {"class": type(value).__name__} | chosen
-    return value
-
-
-def _claim(folder: Path, settings: dict[str, Any], resume: bool) -> None:
-    """Write down what a run folder is for, or see that it is for the same."""
-    path = folder / "settings.json"
-    if not path.exists():
-        write_json(path, settings)
-        return
-    if not resume:
-        raise InputError(f"{folder} holds a run already; go on with --resume or choose another folder")
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}); start again in a new folder") from error
-    different = sorted(name for name in settings.keys() | found.keys() if settings.get(name) != found.get(name))
-    if different:
-        raise InputError(
-            f"{folder} holds a run with another {' and '.join(different)}; resume with the settings it was begun with, "
-            f"which are in {path}, or choose another folder"
-        )
