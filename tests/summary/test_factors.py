@@ -125,23 +125,52 @@ def test_teachers_expect_with_their_output_vectors_and_bias():
     torch.testing.assert_close(expectations(sequences, [(model, teacher)]), wanted)
 
 
-def test_free_factors_start_as_real_events_with_the_teachers_expectations():
-    vocab = 15
+def expected_after(inputs: torch.Tensor, teachers: list) -> torch.Tensor:
+    """The teachers' mean prediction at each position of soft sequences, written out."""
+    each = [
+        (hidden_states(model, parameters, inputs) @ parameters["embedding"].T).softmax(-1)
+        for model, parameters in teachers
+    ]
+    return torch.stack(each).mean(0)
+
+
+def divergence(wanted: torch.Tensor, found: torch.Tensor) -> float:
+    return float((wanted * (wanted.log() - found.log())).sum(-1).mean())
+
+
+def test_free_factors_start_as_real_events_with_what_teachers_expect_after_reading_them():
+    vocab, both = 15, teachers(15)
     sequences = torch.randint(vocab, (4, 6), generator=torch.Generator().manual_seed(0))
-    factors = from_real(sequences, vocab, teachers(vocab), kind="free", rank=12)
-    batch = factors.decode()
+    batch = from_real(sequences, vocab, both, kind="free", rank=12).decode()
     events = batch.inputs.gather(-1, sequences[:, :-1, None])
     assert float(events.min()) > 0.8 * SHARPNESS
-    wanted = expectations(sequences[:, :-1], teachers(vocab))
-    assert float((wanted - batch.targets).abs().sum(-1).mean()) < 0.1
+    assert divergence(expected_after(batch.inputs, both), batch.targets) < 1e-3
+
+
+def test_a_low_rank_holds_the_targets_before_the_inputs():
+    vocab, both = 60, teachers(60)
+    sequences = torch.randint(vocab, (12, 7), generator=torch.Generator().manual_seed(0))
+    batch = from_real(sequences, vocab, both, kind="free", rank=8).decode()
+    wanted = expected_after(batch.inputs, both)
+    uniform = torch.full_like(wanted, 1 / vocab)
+    assert divergence(wanted, batch.targets) < 0.05 * divergence(wanted, uniform)
+    found = batch.inputs.gather(-1, sequences[:, :-1, None])[..., 0]
+    assert float((found == batch.inputs.max(-1).values).float().mean()) > 0.9
 
 
 def test_next_factors_start_as_what_happened_weighted_by_what_was_expected():
-    vocab = 15
+    vocab, both = 15, teachers(15)
     sequences = torch.randint(vocab, (4, 6), generator=torch.Generator().manual_seed(0))
-    batch = from_real(sequences, vocab, teachers(vocab), kind="next", rank=12).decode()
+    batch = from_real(sequences, vocab, both, kind="next", rank=12).decode()
     assert batch.inputs.shape == (4, 5, vocab)
-    assert float((batch.targets.argmax(-1) == sequences[:, 1:]).float().mean()) > 0.9
+    first = batch.inputs[:, 0].gather(-1, sequences[:, :1])
+    assert float(first.min()) > 0.8 * SHARPNESS
+    wanted = expected_after(batch.inputs, both)
+    assert divergence(wanted[:, -1], batch.targets[:, -1]) < 1e-3
+    raised = (batch.targets / wanted)[:, :-1]
+    happened = sequences[:, 1:-1, None]
+    others = (raised.sum(-1, keepdim=True) - raised.gather(-1, happened)) / (vocab - 1)
+    assert float((raised.gather(-1, happened) / others).min()) > 1.5
 
 
 def test_without_teachers_the_next_real_event_is_the_target():

@@ -3,13 +3,14 @@
 from farzi.summary.artefact import FORMAT_VERSION, Advice, Card, Summary, load, round_to_stored
 from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
-from farzi.summary.initialise import SHARPNESS, Teacher, expectations, factorise, from_real
+from farzi.summary.initialise import SHARPNESS, Distributions, Teacher, expectations, factorise, from_real
 
 __all__ = [
     "FORMAT_VERSION",
     "SHARPNESS",
     "Advice",
     "Card",
+    "Distributions",
     "Factors",
     "Summary",
     "Teacher",

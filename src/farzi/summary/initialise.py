@@ -1,11 +1,21 @@
 """Where synthetic sequences start: real events in, a teacher's expectations out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from farzi.models import Parameters, SequenceModel, chunks, hidden_states, scores, softmax_cross_entropy
+from farzi.models import (
+    Parameters,
+    SequenceModel,
+    chunks,
+    expected,
+    hidden_states,
+    log_partition,
+    scores,
+    softmax_cross_entropy,
+)
 from farzi.summary.factors import Factors
 
 Teacher = tuple[SequenceModel, Parameters]
@@ -14,15 +24,82 @@ Teacher = tuple[SequenceModel, Parameters]
 SHARPNESS = 0.95
 """Probability of the real event in an input; certain events would need infinite logits."""
 
+EVENT_WEIGHT = 0.3
+"""Of the real event beside what the teachers expect, in the latents of ``next`` targets (docs/log.md, 2026-11-25)."""
+
+START_ROWS = 4096
+"""Most distributions that the start of a decoder is taken from; they are held together."""
+
+
+class Distributions(Protocol):
+    """Rows of probabilities, a tensor or something that makes them when asked for: few of many are held at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
+        """Some rows, ``(rows, vocab)``."""
+        ...
+
+
+class _Certain:
+    """Distributions with most of their weight on one event each.
+
+    Args:
+        events: ids, ``(rows,)``.
+        vocab_size: number of events in the vocabulary.
+    """
+
+    def __init__(self, events: Tensor, vocab_size: int) -> None:
+        self._events, self._vocab_size = events, vocab_size
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
+        events = self._events[rows]
+        rest = (1 - SHARPNESS) / (self._vocab_size - 1)
+        distributions = torch.full((len(events), self._vocab_size), rest, device=events.device)
+        return distributions.scatter_(1, events[:, None], SHARPNESS)
+
+
+class _Expectations:
+    """What teachers expect after each event of some sequences: the mean of their predictions.
+
+    Args:
+        hidden: what each teacher has read, ``(rows, dim)``.
+        parameters: of each teacher.
+    """
+
+    def __init__(self, hidden: Sequence[Tensor], parameters: Sequence[Parameters]) -> None:
+        self._teachers = tuple(zip(hidden, parameters, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._teachers[0][0])
+
+    def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
+        first, *others = (scores(parameters, hidden[rows]).softmax(-1) for hidden, parameters in self._teachers)
+        for other in others:
+            first += other
+        return first.div_(len(self._teachers))
+
+    def of(self, rows: Tensor) -> "_Expectations":
+        """Those of some rows alone."""
+        return _Expectations([hidden[rows] for hidden, _ in self._teachers], [given for _, given in self._teachers])
+
 
 def from_real(
     sequences: Tensor, vocab_size: int, teachers: Sequence[Teacher], *, kind: str, rank: int, seed: int = 0
 ) -> Factors:
     """Factorise real sequences, with teachers' mean predictions as targets.
 
-    For ``free`` targets the inputs are the real events and the targets what the teachers expect next. For ``next`` one
-    distribution has to serve as both: the normalised product of the two (docs/method.md, section 1). Without teachers
+    The decoder is learned from what the teachers expect, which a low rank holds nearly exactly. The real events have to
+    do with that decoder: learned from both, it would serve them at the cost of the targets. What they come out as is
+    what a model will read, so the targets are what the teachers expect after reading the same. Without teachers
     the next real event takes their place.
+
+    For ``next`` targets one distribution has to serve as both: its latents are the sum of the two, the real event's
+    weighted by ``EVENT_WEIGHT``, but for the first position, which is no target, and the last, which is no input
+    (docs/method.md, section 1).
 
     Args:
         sequences: real event ids, ``(sequences, length + 1)``, without padding.
@@ -41,24 +118,18 @@ def from_real(
     if kind not in ("free", "next"):
         raise ValueError(f"targets is {kind!r}; it must be 'free' or 'next'")
     count, length = sequences.shape[0], sequences.shape[1] - 1
-    events = _sharp(sequences, vocab_size)
-    expected = expectations(sequences[:, :-1], teachers) if teachers else events[:, 1:]
-    if kind == "free":
-        inputs, targets = events[:, :-1], expected
-        latents, decoder = factorise(torch.cat([inputs, targets]).flatten(0, 1), rank, seed=seed)
-        both = latents.view(2, count, length, rank)
-        return Factors(latents=both[0].clone(), decoder=decoder, targets=both[1].clone())
-    mixed = events.clone()
-    mixed[:, 1:] = (events[:, 1:].log() + expected.log()).softmax(-1) if teachers else events[:, 1:]
-    latents, decoder = factorise(mixed.flatten(0, 1), rank, seed=seed)
-    return Factors(latents=latents.view(count, length + 1, rank), decoder=decoder)
-
-
-def _sharp(sequences: Tensor, vocab_size: int) -> Tensor:
-    """Distributions with most of their weight on one event: ``(..., vocab)``."""
-    rest = (1 - SHARPNESS) / (vocab_size - 1)
-    distributions = torch.full((*sequences.shape, vocab_size), rest, device=sequences.device)
-    return distributions.scatter_(-1, sequences[..., None], SHARPNESS)
+    inputs = sequences[:, :-1]
+    expects = _expectations(teachers, inputs) if teachers else _Certain(sequences[:, 1:].flatten(), vocab_size)
+    targets, decoder = factorise(expects, rank, seed=seed)
+    read = inputs if kind == "free" else sequences
+    latents = _latents(_Certain(read.flatten(), vocab_size), decoder, decoder.T[read.flatten()]).view(*read.shape, rank)
+    targets = targets.view(count, length, rank)
+    if kind == "next":
+        return Factors(latents=_both(latents, targets, teachers, decoder), decoder=decoder)
+    if teachers:
+        expects = _expectations(teachers, latents, decoder)
+        targets = _latents(expects, decoder, targets.flatten(0, 1)).view_as(latents)
+    return Factors(latents=latents, decoder=decoder, targets=targets)
 
 
 def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
@@ -71,30 +142,39 @@ def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
     Returns:
         distributions, ``(sequences, length, vocab)``.
     """
+    rows = _expectations(teachers, sequences)
+    vocab_size = len(teachers[0][1]["embedding"])
+    total = torch.empty(len(rows), vocab_size, device=sequences.device)
+    for part in chunks(len(rows), vocab_size):
+        total[part] = rows[part]
+    return total.view(*sequences.shape, vocab_size)
+
+
+def _expectations(teachers: Sequence[Teacher], inputs: Tensor, decoder: Tensor | None = None) -> _Expectations:
+    """Let teachers read events ``(sequences, length)``, or latents ``(sequences, length, rank)`` with their decoder."""
+    hidden: list[Tensor] = []
     with torch.no_grad():
-        read = [
-            (hidden_states(model, parameters, sequences).flatten(0, 1), parameters) for model, parameters in teachers
-        ]
-        total = read[0][0].new_zeros(sequences.numel(), len(read[0][1]["embedding"]))
-        for part in chunks(*total.shape):  # so that a teacher's predictions stay in cache
-            for hidden, parameters in read:
-                total[part] += scores(parameters, hidden[part]).softmax(-1)
-            total[part] /= len(read)
-    return total.view(*sequences.shape, -1)
+        for model, parameters in teachers:
+            if decoder is None:
+                read = hidden_states(model, parameters, inputs)
+            else:
+                read = model.hidden(parameters, expected(inputs, decoder, parameters["embedding"]), None, 0.0)
+            hidden.append(read.flatten(0, 1))
+    return _Expectations(hidden, [parameters for _, parameters in teachers])
 
 
 def factorise(
-    distributions: Tensor, rank: int, *, seed: int = 0, steps: int = 300, batch_rows: int = 1024
+    distributions: Distributions, rank: int, *, seed: int = 0, steps: int = 300, batch_rows: int = 1024
 ) -> tuple[Tensor, Tensor]:
     """Find latents and a decoder whose softmax comes closest to some distributions.
 
-    A truncated singular value decomposition of the centred log-probabilities gives the start, Adam on the
+    A truncated singular value decomposition of the centred log-probabilities of some rows gives the start, Adam on the
     cross-entropy the rest.
 
     Args:
         distributions: ``(rows, vocab)``, positive.
         rank: of the factors.
-        seed: of the order of rows.
+        seed: of the rows that are drawn.
         steps: of Adam.
         batch_rows: rows a step.
 
@@ -102,22 +182,67 @@ def factorise(
         latents ``(rows, rank)`` and decoder ``(rank, vocab)``.
     """
     generator = torch.Generator().manual_seed(seed)
-    logits = distributions.clamp_min(torch.finfo(distributions.dtype).tiny).log()
-    logits = logits - logits.mean(1, keepdim=True)
+    count = len(distributions)
+    some = _logits(distributions[torch.randperm(count, generator=generator)[:START_ROWS]])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        left, values, right = torch.svd_lowrank(logits, min(rank, *logits.shape), niter=4)
-    scale = values.sqrt()
+        _, values, right = torch.svd_lowrank(some, min(rank, *some.shape), niter=4)
+    scale = values.clamp_min(torch.finfo(values.dtype).eps).sqrt()
     pad = rank - len(scale)
-    latents = torch.nn.functional.pad(left * scale, (0, pad)).requires_grad_()
+    projected = [_logits(distributions[part]) @ (right / scale) for part in chunks(count, some.shape[1])]
+    latents = torch.nn.functional.pad(torch.cat(projected), (0, pad)).requires_grad_()
     decoder = torch.nn.functional.pad((right * scale).T, (0, 0, 0, pad)).contiguous().requires_grad_()
-    optimizer = torch.optim.Adam([latents, decoder], lr=0.03)
+
+    def loss() -> Tensor:
+        rows = torch.randint(count, (batch_rows,), generator=generator).to(latents.device)
+        return softmax_cross_entropy(latents[rows], decoder.T, distributions[rows])
+
+    _descend([latents, decoder], loss, lr=0.03, steps=steps)
+    return latents.detach(), decoder.detach()
+
+
+def _latents(distributions: Distributions, decoder: Tensor, start: Tensor, steps: int = 300) -> Tensor:
+    """Find the latents whose softmax comes closest to some distributions, given the decoder: a convex problem.
+
+    ``logsumexp(z M) - <z, M y>`` asks of a distribution only the decoder's mean under it.
+    """
+    columns = decoder.T.contiguous()
+    wanted = torch.cat([distributions[part] @ columns for part in chunks(len(distributions), len(columns))])
+    latents = start.clone().requires_grad_()
+
+    def loss() -> Tensor:  # a sum, so that Adam's epsilon weighs nothing
+        return log_partition(latents, columns) * len(latents) - (latents * wanted).sum()
+
+    _descend([latents], loss, lr=0.05, steps=steps)
+    return latents.detach()
+
+
+def _both(latents: Tensor, targets: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
+    """Latents of what happened and of what was expected, in one: each position expects what those before it hold."""
+    if not teachers:  # what was expected is what happened
+        return latents
+    both = latents.clone()
+    for at in range(1, latents.shape[1]):
+        rows = _expectations(teachers, both[:, :at], decoder)
+        last = torch.arange(at - 1, len(rows), at, device=both.device)
+        both[:, at] = _latents(rows.of(last), decoder, targets[:, at - 1], steps=100)
+        if at < latents.shape[1] - 1:
+            both[:, at] += EVENT_WEIGHT * latents[:, at]
+    return both
+
+
+def _logits(distributions: Tensor) -> Tensor:
+    """Log-probabilities, centred."""
+    logits = distributions.clamp_min(torch.finfo(distributions.dtype).tiny).log()
+    return logits - logits.mean(1, keepdim=True)
+
+
+def _descend(parameters: list[Tensor], loss: Callable[[], Tensor], *, lr: float, steps: int) -> None:
+    """Adam with a step size that falls to nothing along a cosine."""
+    optimizer = torch.optim.Adam(parameters, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        rows = torch.randint(len(latents), (batch_rows,), generator=generator).to(latents.device)
-        loss = softmax_cross_entropy(latents[rows], decoder.T, distributions[rows])
         optimizer.zero_grad()
-        loss.backward()
+        loss().backward()
         optimizer.step()
         schedule.step()
-    return latents.detach(), decoder.detach()
