@@ -24,9 +24,6 @@ Teacher = tuple[SequenceModel, Parameters]
 SHARPNESS = 0.95
 """Probability of the real event in an input; certain events would need infinite logits."""
 
-EVENT_WEIGHT = 0.3
-"""Of the real event beside what the teachers expect, in the latents of ``next`` targets (docs/log.md, 2026-11-25)."""
-
 START_ROWS = 4096
 """Most distributions that the start of a decoder is taken from; they are held together."""
 
@@ -82,10 +79,6 @@ class _Expectations:
             first += other
         return first.div_(len(self._teachers))
 
-    def of(self, rows: Tensor) -> "_Expectations":
-        """Those of some rows alone."""
-        return _Expectations([hidden[rows] for hidden, _ in self._teachers], [given for _, given in self._teachers])
-
 
 def from_real(
     sequences: Tensor, vocab_size: int, teachers: Sequence[Teacher], *, kind: str, rank: int, seed: int = 0
@@ -97,9 +90,8 @@ def from_real(
     what a model will read, so the targets are what the teachers expect after reading the same. Without teachers
     the next real event takes their place.
 
-    For ``next`` targets one distribution has to serve as both: its latents are the sum of the two, the real event's
-    weighted by ``EVENT_WEIGHT``, but for the first position, which is no target, and the last, which is no input
-    (docs/method.md, section 1).
+    For ``next`` targets one distribution has to serve as both. Only the first position, which is no target, is a real
+    event; each other one is what the teachers expect after those before it (docs/method.md, section 1).
 
     Args:
         sequences: real event ids, ``(sequences, length + 1)``, without padding.
@@ -121,11 +113,13 @@ def from_real(
     inputs = sequences[:, :-1]
     expects = _expectations(teachers, inputs) if teachers else _Certain(sequences[:, 1:].flatten(), vocab_size)
     targets, decoder = factorise(expects, rank, seed=seed)
-    read = inputs if kind == "free" else sequences
-    latents = _latents(_Certain(read.flatten(), vocab_size), decoder, decoder.T[read.flatten()]).view(*read.shape, rank)
     targets = targets.view(count, length, rank)
+    if kind == "next" and teachers:
+        first = _of_events(sequences[:, :1], decoder)
+        return Factors(latents=_continued(first, targets, teachers, decoder), decoder=decoder)
     if kind == "next":
-        return Factors(latents=_both(latents, targets, teachers, decoder), decoder=decoder)
+        return Factors(latents=_of_events(sequences, decoder), decoder=decoder)
+    latents = _of_events(inputs, decoder)
     if teachers:
         expects = _expectations(teachers, latents, decoder)
         targets = _latents(expects, decoder, targets.flatten(0, 1)).view_as(latents)
@@ -150,7 +144,9 @@ def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
     return total.view(*sequences.shape, vocab_size)
 
 
-def _expectations(teachers: Sequence[Teacher], inputs: Tensor, decoder: Tensor | None = None) -> _Expectations:
+def _expectations(
+    teachers: Sequence[Teacher], inputs: Tensor, decoder: Tensor | None = None, *, last: bool = False
+) -> _Expectations:
     """Let teachers read events ``(sequences, length)``, or latents ``(sequences, length, rank)`` with their decoder."""
     hidden: list[Tensor] = []
     with torch.no_grad():
@@ -159,7 +155,7 @@ def _expectations(teachers: Sequence[Teacher], inputs: Tensor, decoder: Tensor |
                 read = hidden_states(model, parameters, inputs)
             else:
                 read = model.hidden(parameters, expected(inputs, decoder, parameters["embedding"]), None, 0.0)
-            hidden.append(read.flatten(0, 1))
+            hidden.append(read[:, -1] if last else read.flatten(0, 1))
     return _Expectations(hidden, [parameters for _, parameters in teachers])
 
 
@@ -217,18 +213,29 @@ def _latents(distributions: Distributions, decoder: Tensor, start: Tensor, steps
     return latents.detach()
 
 
-def _both(latents: Tensor, targets: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
-    """Latents of what happened and of what was expected, in one: each position expects what those before it hold."""
-    if not teachers:  # what was expected is what happened
-        return latents
-    both = latents.clone()
-    for at in range(1, latents.shape[1]):
-        rows = _expectations(teachers, both[:, :at], decoder)
-        last = torch.arange(at - 1, len(rows), at, device=both.device)
-        both[:, at] = _latents(rows.of(last), decoder, targets[:, at - 1], steps=100)
-        if at < latents.shape[1] - 1:
-            both[:, at] += EVENT_WEIGHT * latents[:, at]
-    return both
+def _of_events(events: Tensor, decoder: Tensor) -> Tensor:
+    """Latents of real events, ``(sequences, length)``."""
+    columns = decoder.T[events.flatten()]
+    return _latents(_Certain(events.flatten(), decoder.shape[1]), decoder, columns).view(*events.shape, -1)
+
+
+def _continued(first: Tensor, like: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
+    """Let teachers go on from a first position, reading what they expected so far.
+
+    Args:
+        first: latents, ``(sequences, 1, rank)``.
+        like: latents to begin the search at, for each position after it.
+        teachers: whose expectations are followed.
+        decoder: of the latents.
+
+    Returns:
+        latents of all positions, ``(sequences, length + 1, rank)``.
+    """
+    latents = first
+    for at in range(like.shape[1]):
+        expects = _expectations(teachers, latents, decoder, last=True)
+        latents = torch.cat([latents, _latents(expects, decoder, like[:, at])[:, None]], 1)
+    return latents
 
 
 def _logits(distributions: Tensor) -> Tensor:
