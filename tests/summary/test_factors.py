@@ -161,12 +161,11 @@ def test_a_low_rank_holds_the_targets_before_the_inputs():
 def test_next_factors_start_at_a_real_event_and_go_on_as_teachers_expect():
     vocab, both = 15, teachers(15)
     sequences = torch.randint(vocab, (4, 6), generator=torch.Generator().manual_seed(0))
-    batch = from_real(sequences, vocab, both, kind="next", rank=12).decode()
+    batch = from_real(sequences, vocab, both, kind="next", rank=15).decode()
     assert batch.inputs.shape == (4, 5, vocab)
     first = batch.inputs[:, 0].gather(-1, sequences[:, :1])
     assert float(first.min()) > 0.8 * SHARPNESS
-    wanted = expected_after(batch.inputs, both)
-    assert divergence(wanted, batch.targets) < 0.1 * divergence(wanted, torch.full_like(wanted, 1 / vocab))
+    assert divergence(expected_after(batch.inputs, both), batch.targets) < 1e-3
 
 
 def test_without_teachers_the_next_real_event_is_the_target():

@@ -145,9 +145,12 @@ def expectations(sequences: Tensor, teachers: Sequence[Teacher]) -> Tensor:
 
 
 def _expectations(
-    teachers: Sequence[Teacher], inputs: Tensor, decoder: Tensor | None = None, *, last: bool = False
+    teachers: Sequence[Teacher], inputs: Tensor, decoder: Tensor | None = None, *, position: int | None = None
 ) -> _Expectations:
-    """Let teachers read events ``(sequences, length)``, or latents ``(sequences, length, rank)`` with their decoder."""
+    """Let teachers read events ``(sequences, length)``, or latents ``(sequences, length, rank)`` with their decoder.
+
+    What they expect after each event, or after those at one position.
+    """
     hidden: list[Tensor] = []
     with torch.no_grad():
         for model, parameters in teachers:
@@ -155,7 +158,7 @@ def _expectations(
                 read = hidden_states(model, parameters, inputs)
             else:
                 read = model.hidden(parameters, expected(inputs, decoder, parameters["embedding"]), None, 0.0)
-            hidden.append(read[:, -1] if last else read.flatten(0, 1))
+            hidden.append(read.flatten(0, 1) if position is None else read[:, position])
     return _Expectations(hidden, [parameters for _, parameters in teachers])
 
 
@@ -219,22 +222,22 @@ def _of_events(events: Tensor, decoder: Tensor) -> Tensor:
     return _latents(_Certain(events.flatten(), decoder.shape[1]), decoder, columns).view(*events.shape, -1)
 
 
-def _continued(first: Tensor, like: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
+def _continued(first: Tensor, later: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
     """Let teachers go on from a first position, reading what they expected so far.
 
     Args:
         first: latents, ``(sequences, 1, rank)``.
-        like: latents to begin the search at, for each position after it.
+        later: latents to begin the search at, for each position after it, ``(sequences, length, rank)``.
         teachers: whose expectations are followed.
         decoder: of the latents.
 
     Returns:
         latents of all positions, ``(sequences, length + 1, rank)``.
     """
-    latents = first
-    for at in range(like.shape[1]):
-        expects = _expectations(teachers, latents, decoder, last=True)
-        latents = torch.cat([latents, _latents(expects, decoder, like[:, at])[:, None]], 1)
+    latents = torch.cat([first, later], 1)
+    for at in range(later.shape[1]):  # the whole is read each time, as a model may count positions from the end
+        expects = _expectations(teachers, latents[:, :-1], decoder, position=at)
+        latents[:, at + 1] = _latents(expects, decoder, later[:, at])
     return latents
 
 
