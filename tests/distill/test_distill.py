@@ -40,7 +40,7 @@ VOCAB, LENGTH = 12, 6
 SMALL = {
     "model": SASRec(dim=8, max_length=LENGTH),
     "size": Size(sequences=4, length=LENGTH, rank=6),
-    "objective": MetaMatching(window=3, steps=6, runs=2, batch_size=2, real_batch_size=16),
+    "objective": MetaMatching(window=3, steps=6, runs=2, batch_size=2, real_positions=16 * LENGTH),
     "loop": OuterLoop(steps=4, evaluate_every=2, checkpoint_every=1),
     "teachers": Teachers(count=2, training=Training(lr=1e-2, steps=30, batch_size=8, evaluate_every=10)),
     "judges": 1,
@@ -67,7 +67,7 @@ def test_the_outer_loop_turns_noise_into_something_to_learn_from(targets):
     torch.manual_seed(0)
     noise = torch.randn(2, 4, LENGTH + (targets == "next"), 6)
     start = Factors(latents=noise[0], decoder=torch.randn(6, VOCAB), targets=noise[1] if targets == "free" else None)
-    objective = MetaMatching(lr=0.01, window=10, steps=60, runs=4, batch_size=4, real_batch_size=30)
+    objective = MetaMatching(lr=0.01, window=10, steps=60, runs=4, batch_size=4, real_positions=30 * LENGTH)
     # The learning rate is kept: factors about which nothing is learned would leave the loss where it began.
     loop = OuterLoop(steps=90, lr=0.05, lr_of_log_lr=0, evaluate_every=90)
     losses: list[float] = []
@@ -327,7 +327,7 @@ def gradients(objective: MetaMatching, steps: int):
 
 
 def test_inner_runs_take_turns_go_on_and_begin_anew():
-    objective = MetaMatching(window=4, steps=9, runs=2, batch_size=2, real_batch_size=8)
+    objective = MetaMatching(window=4, steps=9, runs=2, batch_size=2, real_positions=8 * LENGTH)
     carries = list(gradients(objective, 12))
     for slot in (0, 1):
         ages = [int(carry[f"{slot}.count"]) for carry in carries[slot::2]]
@@ -340,7 +340,7 @@ def test_inner_runs_take_turns_go_on_and_begin_anew():
 
 def test_an_inner_run_that_diverged_begins_anew():
     task, model = NextItem(cyclic_data()), SASRec(dim=8, max_length=LENGTH)
-    objective = MetaMatching(window=2, steps=8, runs=1, batch_size=2, real_batch_size=8)
+    objective = MetaMatching(window=2, steps=8, runs=1, batch_size=2, real_positions=8 * LENGTH)
     factors = Factors(
         latents=torch.zeros(2, LENGTH, 3), decoder=torch.zeros(3, VOCAB), targets=torch.zeros(2, LENGTH, 3)
     )
@@ -351,6 +351,16 @@ def test_an_inner_run_that_diverged_begins_anew():
     assert not math.isfinite(bad.value)
     good = objective.gradient(problem, factors, 0.1, bad.carry, torch.Generator().manual_seed(2))
     assert math.isfinite(good.value)
+
+
+def test_the_outer_loss_reads_as_many_positions_whatever_their_length():
+    objective = MetaMatching(window=1, steps=1, runs=1, batch_size=2, real_positions=12, teacher_share=0.0)
+    rows = []
+    for length in (3, LENGTH):
+        model = SASRec(dim=8, max_length=length)
+        problem = Problem(model, NextItem(cyclic_data()).real(model))
+        rows.append(objective._real_batch(problem, torch.Generator().manual_seed(0)).inputs.shape[0])
+    assert rows == [4, 12 // LENGTH]
 
 
 def test_real_targets_are_events_mixed_with_what_teachers_expect():
@@ -367,7 +377,7 @@ def test_real_targets_are_events_mixed_with_what_teachers_expect():
         latents=torch.zeros(2, LENGTH, 3), decoder=torch.zeros(3, VOCAB), targets=torch.zeros(2, LENGTH, 3)
     )
     for share in (0.0, 0.25):
-        objective = Seen(window=1, steps=1, runs=1, batch_size=2, real_batch_size=40, teacher_share=share)
+        objective = Seen(window=1, steps=1, runs=1, batch_size=2, real_positions=40 * LENGTH, teacher_share=share)
         problem = Problem(model, task.real(model), teachers)
         objective.gradient(problem, factors, 0.1, {}, torch.Generator().manual_seed(0))
     hard, mixed = seen

@@ -64,7 +64,7 @@ def assert_same(found, wanted) -> None:
 
 @kinds
 def test_a_large_summary_stays_in_factors_and_has_the_same_gradient(kind, monkeypatch):
-    objective = MetaMatching(window=3, steps=6, batch_size=2, real_batch_size=16)
+    objective = MetaMatching(window=3, steps=6, batch_size=2, real_positions=16 * LENGTH)
     decoded = outer_gradient(objective, kind)
     monkeypatch.setattr(summary_factors, "MOST_DECODED_BYTES", 0)
     monkeypatch.setattr(Factors, "decode", None)
@@ -74,7 +74,7 @@ def test_a_large_summary_stays_in_factors_and_has_the_same_gradient(kind, monkey
 @kinds
 def test_a_sample_of_all_events_is_no_sample(kind):
     """Dealt out in an order of its own, which must not matter."""
-    settings = {"window": 3, "steps": 3, "batch_size": COUNT, "real_batch_size": 16}
+    settings = {"window": 3, "steps": 3, "batch_size": COUNT, "real_positions": 16 * LENGTH}
     # The same start and schedule, though the dealer draws from the generator first.
     dealer, other = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
     torch.randperm(VOCAB, generator=other)
@@ -135,7 +135,7 @@ def test_steps_on_some_events_are_as_if_the_others_were_forbidden(kind, outputs)
 
 
 def test_a_step_sees_the_events_of_its_batch_alone():
-    objective = MetaMatching(window=1, steps=1, batch_size=2, sampled_events=5, real_batch_size=16)
+    objective = MetaMatching(window=1, steps=1, batch_size=2, sampled_events=5, real_positions=16 * LENGTH)
     columns = outer_gradient(objective, "free").factors["decoder"].abs().sum(0)
     assert int((columns > 0).sum()) == 4, "two sequences with two events each; the fifth cannot be dealt out evenly"
 
@@ -166,11 +166,13 @@ def test_inner_steps_of_all_windows_have_one_loss_to_be_compiled(kind):
         called.append(loss)
         return function(loss, layout, *tensors)
 
-    objective = MetaMatching(window=3, steps=6, batch_size=2, real_batch_size=16, execution=execution)
+    objective = MetaMatching(window=3, steps=6, batch_size=2, real_positions=16 * LENGTH, execution=execution)
     found = [outer_gradient(objective, kind) for _ in range(2)]
     assert len(called) >= 2 * 2 * objective.window
     assert len(set(called)) == 1
-    assert_same(found[0], outer_gradient(MetaMatching(window=3, steps=6, batch_size=2, real_batch_size=16), kind))
+    assert_same(
+        found[0], outer_gradient(MetaMatching(window=3, steps=6, batch_size=2, real_positions=16 * LENGTH), kind)
+    )
 
 
 def test_steps_that_cannot_be_compiled_are_refused_in_one_line():
@@ -178,4 +180,4 @@ def test_steps_that_cannot_be_compiled_are_refused_in_one_line():
         raise CompileError("no compiler")
 
     with pytest.raises(InputError, match=r"inner steps cannot be executed as .*: no compiler"):
-        outer_gradient(MetaMatching(window=1, steps=1, real_batch_size=16, execution=execution), "free")
+        outer_gradient(MetaMatching(window=1, steps=1, real_positions=16 * LENGTH, execution=execution), "free")

@@ -62,7 +62,7 @@ class MetaMatching:
         batch_size: synthetic sequences an inner step.
         sampled_events: events that an inner step sees, dealt out evenly to the sequences of its batch (a remainder is
             left out); 0 for all.
-        real_batch_size: real windows that measure the outer loss.
+        real_positions: positions of the real windows that measure the outer loss, padding among them.
         teacher_share: share of the teachers' mean expectations in the real targets, the rest being the real events: a
             distribution tells more of what could have come next than the one event that did.
         snapshot_share: share of runs that begin at a teacher's snapshot instead of fresh parameters; there are
@@ -81,12 +81,12 @@ class MetaMatching:
     runs: int = 8
     batch_size: int = 25
     sampled_events: int = 0
-    real_batch_size: int = 128
+    real_positions: int = 5000
     teacher_share: float = 0.7
     snapshot_share: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("window", "runs", "batch_size", "real_batch_size"):
+        for name in ("window", "runs", "batch_size", "real_positions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.steps < self.window:
@@ -195,7 +195,8 @@ class MetaMatching:
 
     def _real_batch(self, problem: Problem, generator: torch.Generator) -> Batch:
         """Real windows, their targets mixed with what the teachers expect."""
-        real = next(problem.real.batches(self.real_batch_size, generator))
+        batch_size = max(self.real_positions // problem.real.length, 1)
+        real = next(problem.real.batches(batch_size, generator))
         if not self.teacher_share or not problem.teachers:
             return real
         mixed = expectations(real.inputs, problem.teachers).mul_(self.teacher_share)
