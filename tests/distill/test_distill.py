@@ -353,6 +353,20 @@ def test_an_inner_run_that_diverged_begins_anew():
     assert math.isfinite(good.value)
 
 
+def test_inner_runs_begin_spread_over_the_stages_of_one_training():
+    objective = MetaMatching(window=3, steps=18, runs=5, batch_size=2, real_positions=6)
+    model = SASRec(dim=8, max_length=LENGTH)
+    problem = Problem(model, NextItem(cyclic_data()).real(model))
+    factors = Factors(
+        latents=torch.randn(4, LENGTH, 3), decoder=torch.randn(3, VOCAB), targets=torch.randn(4, LENGTH, 3)
+    )
+    carry = objective.gradient(problem, factors, 0.01, {}, torch.Generator().manual_seed(0)).carry
+    assert [int(carry[f"{slot}.count"]) for slot in range(5)] == [3, 3, 6, 9, 12]
+    for _ in range(3):
+        carry = objective.gradient(problem, factors, 0.01, carry, torch.Generator().manual_seed(0)).carry
+    assert [int(carry[f"{slot}.count"]) for slot in range(5)] == [3, 6, 9, 12, 12]
+
+
 def test_the_outer_loss_reads_as_many_positions_whatever_their_length():
     objective = MetaMatching(window=1, steps=1, runs=1, batch_size=2, real_positions=12, teacher_share=0.0)
     rows = []

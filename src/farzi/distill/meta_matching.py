@@ -156,11 +156,14 @@ class MetaMatching:
         carry = carry | {"turn": torch.tensor(turn + 1)}
         real = self._real_batch(problem, generator)
         try:
+            if not turn:  # one training, left behind at one stage after another, is where the runs come from
+                state, apart = start, (self.steps - self.window) // self.runs
+                for number in range(self.runs):
+                    if number:
+                        state = run.run(state, shown.examples, schedule(apart), lr, shared=shown.shared)
+                    carry |= _store(number, state)
             state = _restore(carry, slot)
-            if state is None:  # the first run of its turn begins at a random stage, so that the runs are spread
-                stage = int(torch.randint(self.steps - self.window + 1, (), generator=generator))
-                state = run.run(start, shown.examples, schedule(stage), lr, shared=shown.shared)
-            elif state.count + self.window > self.steps:
+            if state is None or state.count + self.window > self.steps:
                 state = start
             meta = run.differentiate(
                 lambda parameters: sequence_loss(model, parameters, real),
