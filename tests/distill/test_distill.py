@@ -29,10 +29,10 @@ from farzi.distill import (
 )
 from farzi.distill.loop import MOST_BAD_STEPS
 from farzi.errors import InputError
-from farzi.evaluation import Method, NextItem, Study, evaluate
+from farzi.evaluation import STUDENT_LRS, Method, NextItem, Study, evaluate
 from farzi.evaluation.students import Students
 from farzi.events import EventData, Vocabulary
-from farzi.models import SASRec, hidden_states, sequence_loss
+from farzi.models import GRU4Rec, SASRec, hidden_states, sequence_loss
 from farzi.summary import Factors, expectations, load
 from farzi.training import Teachers, Training, TrajectoryStore
 
@@ -101,6 +101,18 @@ def test_the_same_seed_gives_the_same_summary_and_another_seed_another(store):
     other = distill(cyclic_data(), **SMALL, store=store, seed=4)
     assert torch.equal(first.factors.latents, again.factors.latents)
     assert not torch.equal(first.factors.latents, other.factors.latents)
+
+
+def test_a_summarys_learning_rate_is_for_models_of_its_own_kind(store):
+    summary = distill(cyclic_data(), **SMALL, store=store)
+    study = Study(seeds=1, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
+    own, other = (
+        evaluate(summary, cyclic_data(), model=model, study=study, methods=["farzi"], store=store)[1]
+        for model in (None, GRU4Rec(dim=8, max_length=LENGTH))
+    )
+    assert own.training["lr"] == summary.card.advice.lr
+    assert other.training["lr"] in STUDENT_LRS
+    assert summary.card.advice.lr not in STUDENT_LRS
 
 
 @pytest.mark.slow

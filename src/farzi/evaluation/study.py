@@ -20,7 +20,7 @@ STUDENT = Training(steps=6000, evaluate_every=40, patience=12)
 """How students are trained on a few sequences: the same budget in every method; learning rate and batch size differ."""
 
 STUDENT_LRS = (3e-3, 1e-2)
-"""Learning rates among which each baseline chooses on validation; a summary brings its own."""
+"""Learning rates among which each baseline chooses on validation; a summary brings one for models of its own kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,8 @@ class Study:
         seeds: students, and references, of each method.
         reference: training on the full data.
         teachers: whose expectations label the random sequences; None takes those that the summary was made with.
-        student: training of every student; the learning rate is chosen on validation, or the summary's own, and so is
-            the batch size.
+        student: training of every student; the batch size is the summary's, and so is the learning rate of models of
+            the kind that it was distilled with. All others choose one on validation.
 
     Raises:
         ValueError: there are no seeds.
@@ -136,7 +136,8 @@ class Study:
             summary=summary, task=task, model=model, teachers=self.teachers or _teachers_of(summary), store=store
         )
         wanted: list[Method] = [method for method in methods if method != "full"]
-        searched: list[Method] = [method for method in wanted if method != "farzi"]
+        advised: list[Method] = ["farzi"] if model.name == summary.card.model["name"] else []
+        searched: list[Method] = [method for method in wanted if method not in advised]
         total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched)
         done = itertools.count()
         comparison = _Comparison(self, students, size_in_bytes, workers, lambda what: watch(next(done), total, what))
@@ -187,7 +188,7 @@ class _Comparison:
     watch: Callable[[str], None]
 
     def settings(self, searched: Sequence[Method]) -> dict[Method, Training]:
-        """How each method's students are trained: with a learning rate of its own choice, or with the summary's."""
+        """How each method's students are trained: with the summary's learning rate, or with one that they choose."""
         advice = self.students.summary.card.advice
         own = replace(self.study.student, batch_size=advice.batch_size, lr=advice.lr)
         tried: list[tuple[Method, Training]] = [
