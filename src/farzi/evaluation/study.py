@@ -19,7 +19,7 @@ from farzi.training import FULL_DATA, Fitted, Teachers, Training, TrajectoryStor
 STUDENT = Training(steps=6000, evaluate_every=40, patience=12)
 """How students are trained on a few sequences: the same budget in every method; learning rate and batch size differ."""
 
-STUDENT_LRS = (3e-3, 1e-2)
+STUDENT_LRS = (3e-3, 1e-2, 3e-2)
 """Learning rates among which each baseline chooses on validation; a summary brings one for models of its own kind."""
 
 
