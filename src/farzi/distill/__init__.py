@@ -3,7 +3,7 @@
 from farzi.distill.checkpoint import Checkpoints, OuterState, locked
 from farzi.distill.costs import read_costs
 from farzi.distill.distill import JUDGE_SEED, Size, distill
-from farzi.distill.loop import MOST_BAD_STEPS, Judge, OuterLoop, Progress, Verdict, run_loop
+from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective, OuterGradient, Problem
@@ -13,6 +13,7 @@ __all__ = [
     "JUDGE_SEED",
     "MOST_BAD_STEPS",
     "Checkpoints",
+    "DivergedError",
     "Judge",
     "MetaMatching",
     "MetricsFile",
