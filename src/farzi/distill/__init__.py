@@ -7,11 +7,15 @@ from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, 
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective, OuterGradient, Problem
-from farzi.distill.watch import TeacherProgress, Watch
+from farzi.distill.search import SEARCHABLE
+from farzi.distill.trials import Trial, Tuned
+from farzi.distill.tune import tune
+from farzi.distill.watch import SearchWatch, TeacherProgress, Watch
 
 __all__ = [
     "JUDGE_SEED",
     "MOST_BAD_STEPS",
+    "SEARCHABLE",
     "Checkpoints",
     "DivergedError",
     "Judge",
@@ -23,12 +27,16 @@ __all__ = [
     "OuterState",
     "Problem",
     "Progress",
+    "SearchWatch",
     "Size",
     "TeacherProgress",
+    "Trial",
+    "Tuned",
     "Verdict",
     "Watch",
     "distill",
     "locked",
     "read_costs",
     "run_loop",
+    "tune",
 ]
