@@ -62,7 +62,14 @@ def commands() -> list[str]:
 
 
 def test_there_are_commands_to_test():
-    assert {command.split()[1] for command in commands()} == {"data", "distill", "evaluate", "export", "inspect"}
+    assert {command.split()[1] for command in commands()} == {
+        "data",
+        "distill",
+        "evaluate",
+        "export",
+        "inspect",
+        "tune",
+    }
 
 
 @pytest.mark.parametrize("command", commands())

@@ -1,6 +1,6 @@
 """farzi: learn a handful of synthetic sequences that train a model as well as the whole data set."""
 
-from farzi.distill import MetaMatching, OuterLoop, Size, distill
+from farzi.distill import MetaMatching, OuterLoop, Size, distill, tune
 from farzi.errors import InputError
 from farzi.evaluation import NextItem, NextToken, Study, evaluate
 from farzi.events import EventData, TextData, load_events, load_text
@@ -37,4 +37,5 @@ __all__ = [
     "load",
     "load_events",
     "load_text",
+    "tune",
 ]

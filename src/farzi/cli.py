@@ -7,18 +7,18 @@ import inspect
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from farzi.distill import distill, read_costs
+from farzi.distill import SEARCHABLE, Tuned, distill, read_costs, tune
 from farzi.errors import InputError
 from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
 from farzi.events import describe, fetch, list_sources
@@ -33,14 +33,17 @@ from farzi.options import (
     parse,
     read_data,
     read_recipe,
+    with_values,
 )
 from farzi.report import (
     card_table,
     record,
     result_table,
+    search_table,
     sequence_table,
     show_progress,
     watch_distillation,
+    watch_search,
     watch_study,
 )
 from farzi.summary import effective_events, export, load
@@ -48,6 +51,7 @@ from farzi.training import fit, keep_freed_memory, save_weights
 
 _NEWS, _RESULTS = Console(stderr=True), Console()
 _NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
+_OF_A_SEARCH = ("search", "trials", "minutes")
 
 
 class Call(NamedTuple):
@@ -89,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         resume = shlex.join(["farzi", *(word for word in words if word != "--resume"), "--resume"])
-        print(f"farzi: stopped{f'; go on with: {resume}' if words[0] == 'distill' else ''}", file=sys.stderr)
+        print(f"farzi: stopped{f'; go on with: {resume}' if words[0] in ('distill', 'tune') else ''}", file=sys.stderr)
         return 130
     return 0
 
@@ -109,11 +113,16 @@ def command_parser() -> ArgumentParser:
 
 
 def _add_distill_options(parser: ArgumentParser) -> None:
-    parser.epilog = "Short forms: " + ", ".join(f"{short} for {option}" for short, option in SHORT.items())
-    parser.add_argument("--config", action="config", help="a recipe; --print_config prints one to edit")
-    parser.add_argument("-o", "--run", type=str, required=True, help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    _add_folder_options(parser, "distill", "run", "checkpoint")
     _add_recipe_options(parser)
+
+
+def _add_folder_options(parser: ArgumentParser, command: str, kept: str, goes_on_from: str) -> None:
+    """What a command that works in a folder takes beside the options of its function."""
+    parser.epilog = "Short forms: " + ", ".join(f"{short} for {option}" for short, option in SHORT[command].items())
+    parser.add_argument("--config", action="config", help="a recipe; --print_config prints one to edit")
+    parser.add_argument("-o", "--run", type=str, required=True, help=f"folder of the {kept}")
+    parser.add_argument("--resume", action="store_true", help=f"go on from the folder's {goes_on_from}")
 
 
 def _add_recipe_options(parser: ArgumentParser) -> None:
@@ -129,14 +138,20 @@ def _recipe_parser() -> ArgumentParser:
     return parser
 
 
+def _write_recipe(path: Path, given: Namespace, values: Mapping[str, Any] | None = None) -> None:
+    """Keep the options that decide a summary, some of them with other values than were given."""
+    recipe = with_values(given, values or {})
+    for name in ("config", "run", "resume", *_OF_A_SEARCH):
+        recipe.pop(name, None)
+    with atomic_write(path) as file:
+        file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
+
+
 def _distill(call: Call) -> None:
-    options, folder, recipe = call.options, Path(call.options.run), call.given.clone()
-    for name in ("config", "run", "resume"):
-        recipe.pop(name)
+    options, folder = call.options, Path(call.options.run)
 
     def begin() -> None:
-        with atomic_write(folder / "config.yaml") as file:
-            file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
+        _write_recipe(folder / "config.yaml", call.given)
 
     data = read_data(options)
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
@@ -147,6 +162,32 @@ def _distill(call: Call) -> None:
     _RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
     print(f"{folder / 'summary.safetensors'} is written; compare it with: {compare}")
+
+
+def _add_tune_options(parser: ArgumentParser) -> None:
+    _add_folder_options(parser, "tune", "search", "trials")
+    add_data_argument(parser)
+    add_reading_options(parser)
+    parser.add_argument("--search", nargs="+", type=str, default=list(SEARCHABLE), help="options that are searched")
+    parser.add_function_arguments(tune, skip={*_NOT_IN_A_RECIPE, "folder", "search"})
+
+
+def _tune(call: Call) -> None:
+    options, folder = call.options, Path(call.options.run)
+
+    def keep(tuned: Tuned) -> None:
+        _write_recipe(folder / "recipe.yaml", call.given, tuned.best.parameters)
+
+    data = read_data(options)
+    task = task_of(data)
+    names = inspect.signature(tune).parameters.keys() - {*_NOT_IN_A_RECIPE, "folder"}
+    with show_progress(_NEWS) as show:
+        watch = watch_search(show, task, options.loop, options.teachers, options.trials, options.minutes, keep)
+        chosen = {name: options[name] for name in names}
+        tuned = tune(data, folder, **chosen, resume=options.resume, watch=watch)
+    _RESULTS.print(search_table(tuned, task))
+    again = shlex.join(["farzi", "distill", "--config", str(folder / "recipe.yaml"), "-o", str(folder / "best")])
+    print(f"{folder / 'summary.safetensors'} is written; its recipe makes a run of it, to be evaluated: {again}")
 
 
 def _add_evaluate_options(parser: ArgumentParser) -> None:
@@ -283,6 +324,7 @@ def _data(call: Call) -> None:
 
 COMMANDS = {
     "distill": Command("DATA -o RUN", "Learn a summary of a data set.", _add_distill_options, _distill),
+    "tune": Command("DATA -o FOLDER", "Search for options with which a summary does better.", _add_tune_options, _tune),
     "evaluate": Command(
         "RUN_OR_FILE", "Compare a summary with all data and with real sequences.", _add_evaluate_options, _evaluate
     ),

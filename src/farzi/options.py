@@ -4,10 +4,11 @@ import difflib
 import inspect
 import re
 from argparse import SUPPRESS, ArgumentError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from pydoc import locate
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
@@ -19,14 +20,15 @@ from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
 from farzi.summary import Summary
 
-SHORT = {
-    "--minutes": "--loop.minutes",
+_OF_SIZE_AND_STEPS = {
     "--steps": "--loop.steps",
     "--sequences": "--size.sequences",
     "--length": "--size.length",
     "--targets": "--size.targets",
 }
-"""Short forms of options of ``farzi distill``."""
+
+SHORT = {"distill": {"--minutes": "--loop.minutes", **_OF_SIZE_AND_STEPS}, "tune": _OF_SIZE_AND_STEPS}
+"""Short forms of options by command; a search has minutes of its own."""
 
 _EVENT_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
 _TEXT_OPTIONS = list(inspect.signature(load_text).parameters)[1:]
@@ -95,8 +97,8 @@ def spell_out(words: Sequence[str]) -> list[str]:
             spelt += _sizes(path := _class_path(word), words, [path])
         elif option == "--model" and equals:
             spelt += _sizes(path := _class_path(value), words, [f"--model={path}"])
-        elif words[0] == "distill" and option in SHORT:
-            spelt.append(SHORT[option] + equals + value)
+        elif option in (short := SHORT.get(words[0], {})):
+            spelt.append(short[option] + equals + value)
         else:
             spelt.append(word)
     return [*spelt[:1], *recipe, *spelt[1:]]
@@ -219,3 +221,21 @@ def read_recipe(parser: ArgumentParser, path: Path) -> Namespace:
         return parser.parse_path(path)
     except (ArgumentError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); give the summary's file") from error
+
+
+def with_values(recipe: Namespace, values: Mapping[str, Any]) -> Namespace:
+    """A recipe with other values.
+
+    Args:
+        recipe: the options that make a summary.
+        values: value by option, as the command line names it.
+
+    Returns:
+        the other recipe.
+    """
+    changed = recipe.clone()
+    for name, value in values.items():
+        group, field = name.split(".")
+        part = changed[group]
+        part.get("init_args", part)[field] = value
+    return changed

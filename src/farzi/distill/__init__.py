@@ -3,16 +3,21 @@
 from farzi.distill.checkpoint import Checkpoints, OuterState, locked
 from farzi.distill.costs import read_costs
 from farzi.distill.distill import JUDGE_SEED, Size, distill
-from farzi.distill.loop import MOST_BAD_STEPS, Judge, OuterLoop, Progress, Verdict, run_loop
+from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective, OuterGradient, Problem
-from farzi.distill.watch import TeacherProgress, Watch
+from farzi.distill.search import SEARCHABLE
+from farzi.distill.trials import Trial, Tuned
+from farzi.distill.tune import tune
+from farzi.distill.watch import SearchWatch, TeacherProgress, Watch
 
 __all__ = [
     "JUDGE_SEED",
     "MOST_BAD_STEPS",
+    "SEARCHABLE",
     "Checkpoints",
+    "DivergedError",
     "Judge",
     "MetaMatching",
     "MetricsFile",
@@ -22,12 +27,16 @@ __all__ = [
     "OuterState",
     "Problem",
     "Progress",
+    "SearchWatch",
     "Size",
     "TeacherProgress",
+    "Trial",
+    "Tuned",
     "Verdict",
     "Watch",
     "distill",
     "locked",
     "read_costs",
     "run_loop",
+    "tune",
 ]

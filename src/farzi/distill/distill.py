@@ -110,12 +110,8 @@ def distill(
         InputError: the data cannot be split, the model cannot read the length, the folder is in use, holds a finished
             or another run, or cannot be written, or the gradients are not finite.
     """
-    if size.length > model.max_length:
-        raise InputError(
-            f"length is {size.length}, but the model's max_length is {model.max_length}; raise one or lower the other"
-        )
     with Workers(workers) as pool:
-        work = _Work(
+        work = Work(
             task_of(data),
             model,
             size,
@@ -128,7 +124,7 @@ def distill(
             pool,
             watch,
         )
-        work.check_data()
+        work.check()
         if run is None:
             watch.begin()
             return work.summarise(Checkpoints())[0]
@@ -136,7 +132,7 @@ def distill(
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """One distillation at work."""
 
     task: Task
@@ -151,8 +147,11 @@ class _Work:
     workers: Workers
     watch: Watch
 
-    def check_data(self) -> None:
-        """Refuse data that nothing can be learned from before anything is written."""
+    def check(self) -> None:
+        """Refuse data that nothing can be learned from, and sizes that do not fit, before anything is written."""
+        length, most = self.size.length, self.model.max_length
+        if length > most:
+            raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
         self.task.real(self.model)
         self.objective.check(self.size.sequences, self.task.data.vocab_size)
 
@@ -268,7 +267,7 @@ def _student(task: Task, model: SequenceModel, factors: Factors, training: Train
     return fitted.score, fitted.steps
 
 
-def _in_folder(folder: Path, work: _Work, resume: bool) -> Summary:
+def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
     """Do the work and keep it, its checkpoints and its record in a run folder."""
     with locked(folder):
         claim(folder, work.settings(), resume)

@@ -17,6 +17,10 @@ from farzi.summary import Factors, round_to_stored
 logger = logging.getLogger(__name__)
 
 
+class DivergedError(InputError):
+    """A distillation came to nothing finite; other steps and learning rates may do."""
+
+
 class Verdict(NamedTuple):
     """What students trained on a summary reach on validation data, and after how many steps."""
 
@@ -127,7 +131,7 @@ def run_loop(
         progress.
 
     Raises:
-        InputError: several steps in a row have no finite gradient.
+        DivergedError: several steps in a row have no finite gradient.
     """
     state = OuterState(start, objective.lr)
     optimizer = _optimizer(loop, state)
@@ -164,7 +168,7 @@ def _follow(state: OuterState, optimizer: torch.optim.Adam, gradient: OuterGradi
         state.skipped, state.skipped_in_row = state.skipped + 1, state.skipped_in_row + 1
         logger.warning("outer step %d has no finite gradient and is skipped", state.step)
         if state.skipped_in_row >= MOST_BAD_STEPS:
-            raise InputError(
+            raise DivergedError(
                 f"{MOST_BAD_STEPS} outer steps in a row had no finite gradient, the last of them step {state.step}; "
                 f"lower the inner learning rate (now {state.lr:.3g}) or the window"
             )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from farzi.distill.loop import Progress
+from farzi.distill.trials import Tuned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +37,18 @@ class Watch:
     begin: Callable[[], None] = lambda: None
     teacher: Callable[[TeacherProgress], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchWatch(Watch):
+    """Told how far a search is: of the trial at work as of a distillation, and of those that are finished.
+
+    Args:
+        begin: called once the data is found fit and the folder of the search is held.
+        teacher: see :class:`Watch`.
+        progress: called after each outer step of each trial.
+        finished: called after each trial, when its record and a summary that is the best are written; a search that is
+            resumed begins with those of before.
+    """
+
+    finished: Callable[[Tuned], None] = lambda _: None

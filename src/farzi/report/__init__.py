@@ -2,6 +2,7 @@
 
 from farzi.report.progress import SECONDS_BETWEEN_LINES, Show, show_progress, watch_distillation, watch_study
 from farzi.report.record import record
+from farzi.report.search import search_table, watch_search
 from farzi.report.sequences import card_table, sequence_table
 from farzi.report.table import result_table
 
@@ -11,8 +12,10 @@ __all__ = [
     "card_table",
     "record",
     "result_table",
+    "search_table",
     "sequence_table",
     "show_progress",
     "watch_distillation",
+    "watch_search",
     "watch_study",
 ]
