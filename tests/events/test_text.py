@@ -35,6 +35,7 @@ from farzi.events import (
 from farzi.events import catalogue as catalogue_module
 from farzi.events.origins import ITSELF, unpack
 from farzi.events.source import TextSource
+from farzi.events.tokenizer import make_visible
 
 WORDS = [
     "the",
@@ -220,6 +221,7 @@ def test_characters_that_were_not_seen_twice_are_unknown():
     assert made.vocabulary.ids == ("<unk>", "\n", " ", "a", "b")
     assert made.decode(made.encode("a$€\n").tolist()) == "a\ufffd\ufffd\n"
     assert made.show(made.vocabulary.index(" ")) == "␣"
+    assert [make_visible(text) for text in ("é b\n", "\x1f", "\u00a0\u2028")] == ["é␣b⏎", "\\x1f", "\\xa0\\u2028"]
     assert CharTokenizer.train("aaab b $\n\n", 2).vocabulary.ids == ("<unk>", "a")
 
 

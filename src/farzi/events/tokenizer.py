@@ -205,8 +205,9 @@ class CharTokenizer:
 
 
 def make_visible(text: str) -> str:
-    """Put signs in the place of spaces, line ends and tabs."""
-    return text.translate(_VISIBLE)
+    """Put signs in the place of spaces, line ends and tabs, and codes in that of whatever else cannot be seen."""
+    visible = (_VISIBLE.get(ord(one), one) for one in text)
+    return "".join(one if one.isprintable() and not one.isspace() else ascii(one)[1:-1] for one in visible)
 
 
 def _check_size(vocab_size: int, least: int, kind: str) -> int:
