@@ -48,7 +48,7 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     names = {"small": small, "study": farzi.Study(seeds=1, reference=quick, student=quick)}
     exec(block, names)
     first, *rows = capsys.readouterr().out.splitlines()
-    assert first == "torch.Size([9, 4])"
+    assert first == "SASRec(dim=4, blocks=1, heads=1, max_length=5) torch.Size([9, 4])"
     assert [row.split()[0] for row in rows] == ["full", "random", "random_teacher", "farzi"]
     assert names["student"].steps == names["summary"].card.advice.steps
 
@@ -78,4 +78,4 @@ def test_a_command_can_be_understood(command, monkeypatch):
     _, options = parse(command_parser(), shlex.split(command)[1:])
     if options.command == "distill":
         assert options.distill.size.sequences == 50
-        assert options.distill.size.length == 50
+        assert options.distill.size.length == 10

@@ -1,6 +1,7 @@
 """Fitting: the best step is kept, not the last; the seed decides everything; patience ends it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -149,7 +150,8 @@ def test_a_summary_says_how_to_train_on_it():
     vocabulary = Vocabulary(tuple("abcde"))
     card = Card(data="cycle", data_fingerprint="", num_events=28, model={"name": "sasrec"}, advice=advice)
     summary = Summary(factors=factors, vocabulary=vocabulary, card=card)
-    fitted = fit(MODEL, summary, seed=1)
+    fitted = fit(replace(MODEL, max_length=MODEL.max_length + 3), summary, seed=1)
+    assert fitted.model == MODEL
     assert fitted.steps == 5
     expected = fit(MODEL, as_training_set(factors), Training(lr=0.02, batch_size=3, steps=5), seed=1)
     assert same(fitted.parameters, expected.parameters)

@@ -48,7 +48,7 @@ class Size:
     """
 
     sequences: int = 50
-    length: int = 50
+    length: int = 10
     rank: int = 32
     targets: str = "free"
 

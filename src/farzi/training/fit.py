@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from farzi.errors import InputError
-from farzi.models import Batch, Factored, Parameters, SequenceModel, sequence_loss
+from farzi.models import Batch, Factored, Parameters, SequenceModel, sequence_loss, shortened
 from farzi.summary import Summary
 from farzi.training.sets import as_training_set
 
@@ -97,6 +97,7 @@ class Fitted:
     """A trained model.
 
     Args:
+        model: what was trained.
         parameters: at the step with the best validation score, or at the last one if nothing was scored.
         steps: that step.
         score: that score; not a number if nothing was scored.
@@ -104,6 +105,7 @@ class Fitted:
         seconds: time taken.
     """
 
+    model: SequenceModel
     parameters: Parameters
     steps: int
     score: float
@@ -153,8 +155,8 @@ def fit(
     """Train from fresh parameters with Adam and keep the step that scores best on validation.
 
     Args:
-        model: what to train; on a summary of sequences shorter than it reads, best
-            ``farzi.models.shortened(model, summary.factors.length)``, as the positions beyond stay untrained.
+        model: what to train; on a summary it is made to read no farther than the sequences reach, as what stands
+            beyond stays untrained.
         data: what to train on.
         training: how; None takes what the summary's card advises, and the defaults for other data.
         score: judges parameters; higher is better. None takes all steps and keeps the last.
@@ -162,7 +164,7 @@ def fit(
         observe: called at every look with the step and the parameters, before they are scored.
 
     Returns:
-        the trained model.
+        the model as it was trained, with its parameters.
 
     Raises:
         InputError: a summary has more positions than the model reads.
@@ -170,6 +172,7 @@ def fit(
     began = time.monotonic()
     if isinstance(data, Summary):
         check_length(data, model)
+        model = shortened(model, data.factors.length)
         data, training = as_training_set(data.factors), training or advised(data)
     training = training or Training()
     every = training.steps_between_looks(data)
@@ -199,5 +202,10 @@ def fit(
                 break
     assert best is not None
     return Fitted(
-        parameters=best[2], steps=best[1], score=best[0], curve=tuple(curve), seconds=time.monotonic() - began
+        model=model,
+        parameters=best[2],
+        steps=best[1],
+        score=best[0],
+        curve=tuple(curve),
+        seconds=time.monotonic() - began,
     )

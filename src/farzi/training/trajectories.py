@@ -108,7 +108,7 @@ class TrajectoryStore:
         path = self.folder / f"{key}.safetensors"
         if path.is_file():
             try:
-                return _read(path)
+                return _read(path, model)
             except (SafetensorError, OSError, KeyError, ValueError):
                 logger.warning("%s is damaged and is made again", path)
         kept: list[Parameters] = []
@@ -134,7 +134,7 @@ def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> No
         file.write(save(tensors, metadata=metadata))
 
 
-def _read(path: Path) -> Trajectory:
+def _read(path: Path, model: SequenceModel) -> Trajectory:
     groups: dict[str, Parameters] = {}
     with safe_open(path, framework="pt") as file:
         record = json.loads(file.metadata()["record"])
@@ -144,4 +144,4 @@ def _read(path: Path) -> Trajectory:
     best = groups.pop("best")
     record["curve"] = tuple((step, score) for step, score in record["curve"])
     snapshots = tuple(groups[at] for at in sorted(groups, key=int))
-    return Trajectory(parameters=best, snapshots=snapshots, fitted=Fitted(parameters=best, **record))
+    return Trajectory(parameters=best, snapshots=snapshots, fitted=Fitted(model=model, parameters=best, **record))
