@@ -6,6 +6,7 @@ from pathlib import Path
 import metagrad_results
 import recbole_results
 import recommendation_results
+import studies_results
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
@@ -216,6 +217,8 @@ def rendered(record: list | dict) -> str | None:
         return study(record) if {"way", "start"} <= rows[0].keys() else None
     if not record:
         return None
+    if "study" in record[0]:
+        return studies_results.tables(record)
     if "case" in record[0]:
         return recommendation_results.tables(record)
     if "method" in record[0]:

@@ -1,0 +1,33 @@
+"""Tables of results/studies.json: one option varied, all else equal."""
+
+TITLES = {
+    "teachers": ("teachers", "How many teachers label the start:"),
+    "rank": ("rank", "The rank of the factors:"),
+    "noise": (
+        "noise, %",
+        "Training events replaced by items drawn evenly; models on all events are trained on these too:",
+    ),
+}
+
+
+def tables(record: list[dict]) -> str:
+    """Markdown tables: what students reach at each point of each study, in percent, and their lowest retention."""
+    parts: list[str] = []
+    for study, (column, title) in TITLES.items():
+        rows = [row for row in record if row["study"] == study]
+        if not rows:
+            continue
+        names = list(rows[0]["metrics"])
+        lines = ["| " + " | ".join([column, "trained on", *names, "lowest", "kB"]) + " |"]
+        lines.append("|" + "---|" * (len(names) + 4))
+        for row in sorted(rows, key=lambda row: int(row["label"])):
+            if row["method"] == "full" and study != "noise":
+                continue
+            values = [
+                f"{100 * row['metrics'][name]['mean']:.2f} ± {100 * row['metrics'][name]['std']:.2f}" for name in names
+            ]
+            method = row["method"].replace("_", ", ")
+            cells = [row["label"], method, *values, f"{row['min_retention']:.3f}", f"{row['bytes'] / 1000:.0f}"]
+            lines.append("| " + " | ".join(cells) + " |")
+        parts += [title, "", *lines, ""]
+    return "\n".join(parts)
