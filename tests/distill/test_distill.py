@@ -278,13 +278,12 @@ def test_the_best_judgement_is_kept_and_not_the_last():
     assert not torch.equal(best.latents, judged[2].latents)
 
 
-def test_one_wild_gradient_moves_the_factors_no_further_than_a_usual_one():
-    loop = OuterLoop(steps=3, evaluate_every=3, average=0.0, clip=1.0)
-    calm, wild = (run_scripted(Scripted(1.0, 1.0, last), loop) for last in (1.0, 1e6))
-    state = [out[2][-1] for out in (calm, wild)]
-    assert state[0].step == state[1].step == 3
-    moved = [float((end.latents - start.latents).norm()) for start, (end, *_), _ in (calm, wild)]
-    assert moved[1] < 2 * moved[0] + 1e-6
+def test_a_short_gradient_counts_as_much_as_a_long_one():
+    loop = OuterLoop(steps=3, evaluate_every=3, average=0.0)
+    usual, mixed = (run_scripted(Scripted(1.0, size, 1.0), loop) for size in (1.0, 1e6))
+    (start, (end, *_), _), (_, (other, *_), _) = usual, mixed
+    assert not torch.equal(start.latents, end.latents)
+    torch.testing.assert_close(end.latents, other.latents)
 
 
 def test_a_checkpoint_of_other_factors_or_of_rubbish_is_refused(tmp_path):

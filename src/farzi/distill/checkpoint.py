@@ -17,7 +17,7 @@ from farzi.files import atomic_write
 from farzi.summary import Factors
 
 _NUMBERS = (
-    "step", "seconds", "skipped", "skipped_in_row", "mean_norm", "loss", "score", "best_score", "best_step",
+    "step", "seconds", "skipped", "skipped_in_row", "loss", "score", "best_score", "best_step",
     "best_log_lr", "best_fit_steps",
 )  # fmt: skip
 
@@ -37,7 +37,7 @@ class OuterState:
         self.log_lr = torch.tensor(math.log(lr))
         self.carry: dict[str, torch.Tensor] = {}
         self.step = self.best_step = self.best_fit_steps = self.skipped = self.skipped_in_row = 0
-        self.seconds = self.mean_norm = self.loss = 0.0
+        self.seconds = self.loss = 0.0
         self.score = self.best_score = -math.inf
         self.best_log_lr = math.log(lr)
 

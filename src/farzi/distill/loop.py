@@ -44,7 +44,6 @@ class OuterLoop:
         minutes: most time, counted over all resumptions; infinite by default.
         lr: step size of Adam, relative to the spread of each tensor's entries at the start.
         lr_of_log_lr: step size on the logarithm of the inner learning rate; 0 keeps it.
-        clip: a gradient is shortened to this multiple of the running mean of gradient norms.
         average: decay of the running average of the factors, which is what is judged and kept.
         evaluate_every: outer steps between two judgements.
         checkpoint_every: outer steps between two checkpoints.
@@ -57,7 +56,6 @@ class OuterLoop:
     minutes: float = math.inf
     lr: float = 0.01
     lr_of_log_lr: float = 0.005
-    clip: float = 1.0
     average: float = 0.95
     evaluate_every: int = 80
     checkpoint_every: int = 5
@@ -66,7 +64,7 @@ class OuterLoop:
         for name in ("evaluate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("minutes", "lr", "clip"):
+        for name in ("minutes", "lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
         for name in ("steps", "lr_of_log_lr"):
@@ -160,11 +158,15 @@ def _optimizer(loop: OuterLoop, state: OuterState) -> torch.optim.Adam:
 
 
 def _follow(state: OuterState, optimizer: torch.optim.Adam, gradient: OuterGradient, loop: OuterLoop) -> None:
-    """One outer step along a gradient, or none where it is not finite."""
+    """One outer step along the direction of a gradient, or none where it is not finite.
+
+    A gradient through the first steps of a training is hundreds of times longer than one through later steps. Of those,
+    Adam would see nothing, whose steps are measured by the longest.
+    """
     state.step += 1
     state.carry = gradient.carry
-    norm = math.sqrt(sum(float(part.double().square().sum()) for part in gradient.factors.values()))
-    if not all(math.isfinite(number) for number in (norm, gradient.value, gradient.log_lr)):
+    norms = {name: float(part.norm()) for name, part in gradient.factors.items()}
+    if not all(math.isfinite(number) for number in (*norms.values(), gradient.value, gradient.log_lr)):
         state.skipped, state.skipped_in_row = state.skipped + 1, state.skipped_in_row + 1
         logger.warning("outer step %d has no finite gradient and is skipped", state.step)
         if state.skipped_in_row >= MOST_BAD_STEPS:
@@ -174,12 +176,9 @@ def _follow(state: OuterState, optimizer: torch.optim.Adam, gradient: OuterGradi
             )
         return
     state.skipped_in_row = 0
-    first = state.mean_norm == 0
-    state.mean_norm = norm if first else 0.9 * state.mean_norm + 0.1 * min(norm, 10 * state.mean_norm)
-    state.loss = gradient.value if first else 0.9 * state.loss + 0.1 * gradient.value
-    scale = min(1.0, loop.clip * state.mean_norm / norm) if norm else 1.0
+    state.loss = 0.9 * state.loss + 0.1 * gradient.value if state.loss else gradient.value
     for name, part in state.tensors.items():
-        part.grad = gradient.factors[name] * scale
+        part.grad = gradient.factors[name] / (norms[name] or 1.0)
     state.log_lr.grad = torch.tensor(max(-1.0, min(1.0, gradient.log_lr)))
     optimizer.step()
     for name, part in state.tensors.items():
