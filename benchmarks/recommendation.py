@@ -8,7 +8,7 @@ A case is a data set, a size, a kind of targets and, after the first, a seed of 
 (``ml-100k-50x50-free-seed1``). Each is `farzi distill` and `farzi evaluate` in runs/recommendation/, as anybody would
 call them, and is resumed where it was left; options that are not known here are passed on to `farzi distill`. With
 --student, models of another kind are trained on the same summary. In the end the rows of all finished cases are
-gathered, and one summary of each data set is copied to results/summaries/.
+gathered, and some summaries are copied to results/summaries/.
 """
 
 import argparse
@@ -30,7 +30,13 @@ FILES = {
     "ml-1m": "ml-1m/sasrec",
 }
 CASE = re.compile(r"(?P<data>.+)-(?P<sequences>\d+)x(?P<length>\d+)-(?P<targets>free|next)(-seed(?P<seed>\d+))?")
-KEPT = ("ml-100k-50x10-", "amazon-magazine-25x20-", "ml-1m-500x10-")
+KEPT = (
+    "ml-100k-50x10-free",
+    "ml-100k-50x50-free",
+    "ml-100k-100x5-next",
+    "amazon-magazine-25x20-free",
+    "ml-1m-500x10-free",
+)
 
 
 def distillation(case: str, folder: Path, more: list[str]) -> list[str]:
@@ -87,7 +93,7 @@ def gather() -> None:
     for result in sorted(RUNS.glob("*/result*.json")):
         rows += [{"case": result.parent.name, **row} for row in json.loads(result.read_text())]
         summary = result.with_name("summary.safetensors")
-        if result.parent.name.startswith(KEPT):
+        if result.parent.name in KEPT:
             shutil.copyfile(summary, RESULTS / "summaries" / f"{result.parent.name}.safetensors")
     write_json(RESULTS / "recommendation.json", rows)
 
