@@ -239,9 +239,8 @@ def write_tables() -> None:
 if __name__ == "__main__":
     picture(json.loads((RESULTS / "demo.json").read_text()), HERE / "_static" / "demo.svg")
     study_picture(json.loads((RESULTS / "adjoint-study.json").read_text()), HERE / "_static" / "adjoint-study.svg")
-    _pyplot()
     metagrad_results.growth(
-        json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad-growth.svg"
+        _pyplot(), json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad.svg"
     )
     recommendation_results.picture(
         _pyplot(), json.loads((RESULTS / "recommendation.json").read_text()), HERE / "_static" / "recommendation.svg"
