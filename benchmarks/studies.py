@@ -17,7 +17,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from recommendation import FILES, HERE, RESULTS, farzi
+from cases import HERE, RESULTS, farzi
+from recommendation import RECOMMENDATION
 
 from farzi import EventData, load_events
 from farzi.files import atomic_write, write_json
@@ -46,7 +47,7 @@ def make_noisy(data: EventData, percent: int, path: Path) -> None:
 
 def data_words(study: str, label: str, folder: Path) -> list[str]:
     """Which data a point is made from, as the command line takes it."""
-    source = folder / FILES["ml-100k"]
+    source = folder / RECOMMENDATION.files["ml-100k"]
     if study != "noise" or label == "0":
         return ["ml-100k", "--path", str(source)]
     noisy = RUNS / f"noise-{label}.txt"

@@ -1,0 +1,20 @@
+"""Distil text into many sizes, compare each, and gather results/language.json.
+
+    python benchmarks/language.py ptb-400x50-free --data-folder ../shared/data
+    python benchmarks/language.py ptb-400x50-free --student gru
+    python benchmarks/language.py --gather
+
+See benchmarks/cases.py for what a case is.
+"""
+
+from cases import Cases, main
+
+LANGUAGE = Cases(
+    name="language",
+    files={"ptb": "ptb", "tinyshakespeare": "tinyshakespeare/input.txt"},
+    options=("--model", "transformer"),
+    kept=("ptb-400x50-free",),
+)
+
+if __name__ == "__main__":
+    main(LANGUAGE, __doc__)
