@@ -107,6 +107,15 @@ def test_weight_decay_and_dropout_reach_the_training():
     assert not same(plain, run(Looks(*range(6)), dropout=0.1).parameters)
 
 
+def test_the_learning_rate_falls_over_the_last_steps():
+    training = Training(lr=0.5, steps=10, decay=0.4)
+    assert [training.lr_at(step) for step in range(1, 11)] == pytest.approx([0.5] * 7 + [0.375, 0.25, 0.125])
+    assert {Training(lr=0.5, steps=10).lr_at(step) for step in range(1, 11)} == {0.5}
+    plain, fallen = (run(Looks(*range(9)), steps=9, decay=decay).parameters for decay in (0.0, 0.1))
+    assert same(plain, fallen), "the last step of ten percent of nine still has the whole rate"
+    assert not same(plain, run(Looks(*range(9)), steps=9, decay=0.4).parameters)
+
+
 def test_learns_a_cycle_from_hard_and_soft_sequences():
     """Without learning the loss stays at log 5 = 1.61."""
     soft = torch.nn.functional.one_hot(CYCLE, VOCAB).float()
@@ -129,6 +138,8 @@ def test_learns_a_cycle_from_hard_and_soft_sequences():
         ("dropout", 1.0),
         ("dropout", -0.1),
         ("weight_decay", -1.0),
+        ("decay", -0.5),
+        ("decay", 1.5),
     ],
 )
 def test_values_out_of_range_are_named(field, value):

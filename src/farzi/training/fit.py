@@ -52,6 +52,7 @@ class Training:
         batch_size: sequences a step.
         dropout: rate of dropout.
         weight_decay: decoupled weight decay (AdamW).
+        decay: share of the steps, the last ones, over which the learning rate falls in a straight line to nothing.
         evaluate_every: steps between two looks at the validation score; 0 for as many as a pass over the data takes.
         patience: looks without improvement after which training ends.
 
@@ -64,6 +65,7 @@ class Training:
     batch_size: int = 32
     dropout: float = 0.0
     weight_decay: float = 0.0
+    decay: float = 0.0
     evaluate_every: int = 50
     patience: int = 5
 
@@ -79,6 +81,17 @@ class Training:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must not be negative")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"decay is {self.decay}; it must be between 0 and 1")
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of a step.
+
+        Args:
+            step: from 1 on.
+        """
+        left, falling = self.steps - step + 1, self.decay * self.steps
+        return self.lr * min(1.0, left / falling) if falling else self.lr
 
     def steps_between_looks(self, data: TrainingSet) -> int:
         """How often the validation score is looked at.
@@ -188,6 +201,7 @@ def fit(
             loss = sequence_loss(model, parameters, next(batches), training.dropout)
             optimizer.zero_grad()
             loss.backward()
+            optimizer.param_groups[0]["lr"] = training.lr_at(step)
             optimizer.step()
             if step < training.steps and (score is None or step % every):
                 continue

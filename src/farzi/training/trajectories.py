@@ -99,7 +99,7 @@ class TrajectoryStore:
             "data": data.data.fingerprint,
             "length": data.length,
             "device": data.device.type,
-            "training": asdict(training),
+            "training": _described(training),
             "judge": judge,
             "seed": seed,
             "snapshots": self.num_snapshots,
@@ -122,6 +122,11 @@ class TrajectoryStore:
         trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
         _write(path, trajectory, decided_by)
         return trajectory
+
+
+def _described(training: Training) -> dict[str, Any]:
+    """A training as keys hold it: as before there was ``decay``, where there is none."""
+    return {name: value for name, value in asdict(training).items() if name != "decay" or value}
 
 
 def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> None:
