@@ -310,6 +310,7 @@ def test_a_checkpoint_of_other_factors_or_of_rubbish_is_refused(tmp_path):
         (MetaMatching, "window", 0),
         (MetaMatching, "steps", 3),
         (MetaMatching, "runs", 0),
+        (MetaMatching, "turns", 0),
         (MetaMatching, "lr", 0.0),
         (MetaMatching, "snapshot_share", 1.5),
         (MetaMatching, "teacher_share", -0.1),
@@ -347,6 +348,14 @@ def test_inner_runs_take_turns_go_on_and_begin_anew():
         assert len(set(ages)) > 1
     assert torch.equal(carries[2]["1.weights"], carries[1]["1.weights"])
     assert not torch.equal(carries[3]["1.weights"], carries[1]["1.weights"])
+
+
+def test_an_inner_run_takes_its_steps_in_so_many_turns_the_window_last():
+    objective = MetaMatching(window=2, steps=12, runs=1, turns=2, batch_size=2, real_positions=8 * LENGTH)
+    assert [int(carry["0.count"]) for carry in gradients(objective, 4)] == [6, 12, 6, 12]
+    short = MetaMatching(window=6, steps=12, runs=1, turns=2, batch_size=2, real_positions=8 * LENGTH)
+    long, whole = (next(gradients(one, 1))["0.weights"] for one in (objective, short))
+    torch.testing.assert_close(long, whole, msg="what is not differentiated is taken all the same")
 
 
 def test_an_inner_run_that_diverged_begins_anew():

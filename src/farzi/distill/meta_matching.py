@@ -36,10 +36,11 @@ class MetaMatching:
     """Train on the summary, measure the loss on real data, differentiate through the training.
 
     The objective of Farzi Data (Sachdeva et al., 2023, arXiv 2310.09983), with inner runs that last over many outer
-    steps: each outer step takes one of them ``window`` steps further and differentiates these, exactly. The window thus
-    comes at every stage of training, as in RaT-BPTT (arXiv 2311.07025), without its burn-in; what a run has learned
-    from the summary of some outer steps ago is taken for what it would learn from the present one. A run that has taken
-    ``steps`` begins anew.
+    steps: each outer step takes one of them a stride further and differentiates its last ``window`` steps, exactly. The
+    window thus comes at every stage of training, as in RaT-BPTT (arXiv 2311.07025), without its burn-in; what a run
+    has learned from the summary of some outer steps ago is taken for what it would learn from the present one, so the
+    summary corrects what others before it have left. A run that has taken ``steps`` begins anew, after ``turns``
+    strides, which is ``turns * runs`` outer steps.
 
     Where the vocabulary is very large, inner steps may see a random part of it (``sampled_events``). At each outer step
     events are dealt out at random to the synthetic sequences, none to two of them, and an inner step sees those of its
@@ -59,6 +60,7 @@ class MetaMatching:
         window: inner steps that are differentiated at each outer step.
         steps: inner steps after which a run begins anew.
         runs: inner runs at different stages, taken in turn.
+        turns: strides in which a run takes its steps; a stride is no shorter than the window.
         batch_size: synthetic sequences an inner step.
         sampled_events: events that an inner step sees, dealt out evenly to the sequences of its batch (a remainder is
             left out); 0 for all.
@@ -79,6 +81,7 @@ class MetaMatching:
     window: int = 20
     steps: int = 500
     runs: int = 8
+    turns: int = 8
     batch_size: int = 25
     sampled_events: int = 0
     real_positions: int = 5000
@@ -86,7 +89,7 @@ class MetaMatching:
     snapshot_share: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("window", "runs", "batch_size", "real_positions"):
+        for name in ("window", "runs", "turns", "batch_size", "real_positions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.steps < self.window:
@@ -122,7 +125,7 @@ class MetaMatching:
     def gradient(
         self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator
     ) -> OuterGradient:
-        """Differentiate the next window of one inner run.
+        """Take one inner run a stride further and differentiate the window at its end.
 
         Args:
             problem: model, real data and snapshots.
@@ -151,20 +154,24 @@ class MetaMatching:
             replay=self.replay,
             execution=self.execution,
         )
+        stride = max(self.steps // self.turns, self.window)
         turn = int(carry["turn"]) if carry else 0
         slot = turn % self.runs
         carry = carry | {"turn": torch.tensor(turn + 1)}
         real = self._real_batch(problem, generator)
         try:
             if not turn:  # one training, left behind at one stage after another, is where the runs come from
-                state, apart = start, (self.steps - self.window) // self.runs
+                state, apart = start, (self.steps - stride) // self.runs
                 for number in range(self.runs):
                     if number:
                         state = run.run(state, shown.examples, schedule(apart), lr, shared=shown.shared)
                     carry |= _store(number, state)
             state = _restore(carry, slot)
-            if state is None or state.count + self.window > self.steps:
+            if state is None or state.count + stride > self.steps:
                 state = start
+            if stride > self.window:
+                ahead = schedule(stride - self.window)
+                state = run.run(state, shown.examples, ahead, lr, shared=shown.shared)
             meta = run.differentiate(
                 lambda parameters: sequence_loss(model, parameters, real),
                 state,
