@@ -12,10 +12,10 @@ from farzi.models import (
     chunks,
     expected,
     hidden_states,
-    log_partition,
     scores,
     softmax_cross_entropy,
 )
+from farzi.summary.closest import closest_latents
 from farzi.summary.factors import Factors
 
 Teacher = tuple[SequenceModel, Parameters]
@@ -200,20 +200,11 @@ def factorise(
     return latents.detach(), decoder.detach()
 
 
-def _latents(distributions: Distributions, decoder: Tensor, start: Tensor, steps: int = 300) -> Tensor:
-    """Find the latents whose softmax comes closest to some distributions, given the decoder: a convex problem.
-
-    ``logsumexp(z M) - <z, M y>`` asks of a distribution only the decoder's mean under it.
-    """
+def _latents(distributions: Distributions, decoder: Tensor, start: Tensor) -> Tensor:
+    """The latents that come closest to some distributions, given the decoder."""
     columns = decoder.T.contiguous()
-    wanted = torch.cat([distributions[part] @ columns for part in chunks(len(distributions), len(columns))])
-    latents = start.clone().requires_grad_()
-
-    def loss() -> Tensor:  # a sum, so that Adam's epsilon weighs nothing
-        return log_partition(latents, columns) * len(latents) - (latents * wanted).sum()
-
-    _descend([latents], loss, lr=0.05, steps=steps)
-    return latents.detach()
+    means = torch.cat([distributions[part] @ columns for part in chunks(len(distributions), len(columns))])
+    return closest_latents(means, decoder, start)
 
 
 def _of_events(events: Tensor, decoder: Tensor) -> Tensor:
