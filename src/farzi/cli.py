@@ -254,7 +254,7 @@ def _train(call: Call) -> None:
     else:
         task, advice = task_of(read_data(options, summary=summary)), summary.card.advice
         check_fits(summary, task, model)
-        training = replace(Study().student, lr=advice.lr, batch_size=advice.batch_size)
+        training = replace(task.student, lr=advice.lr, batch_size=advice.batch_size)
         fitted = fit(model, summary, training, task.score(model), seed=options.seed)
         score = f", {task.headline} {task.format(fitted.score)} on validation data"
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from farzi.distill import MetaMatching, Problem, Size, distill
+from farzi.distill import MetaMatching, Problem, Size, distill, meta_matching
 from farzi.distill.examples import InFactors, InnerLoss
 from farzi.errors import InputError
 from farzi.evaluation import NextItem
@@ -15,7 +15,6 @@ from farzi.events import EventData, Vocabulary
 from farzi.metagrad import Adam, CompileError, InnerRun, Layout
 from farzi.models import Parameters, SASRec
 from farzi.summary import Factors
-from farzi.summary import factors as summary_factors
 from farzi.training import TrajectoryStore
 
 VOCAB, LENGTH, COUNT, RANK = 12, 5, 4, 3
@@ -66,7 +65,7 @@ def assert_same(found, wanted) -> None:
 def test_a_large_summary_stays_in_factors_and_has_the_same_gradient(kind, monkeypatch):
     objective = MetaMatching(window=3, steps=6, batch_size=2, real_positions=16 * LENGTH)
     decoded = outer_gradient(objective, kind)
-    monkeypatch.setattr(summary_factors, "MOST_DECODED_BYTES", 0)
+    monkeypatch.setattr(meta_matching, "MOST_DECODED_BYTES", 0)
     monkeypatch.setattr(Factors, "decode", None)
     assert_same(outer_gradient(objective, kind), decoded)
 

@@ -22,6 +22,7 @@ from farzi.distill import (
 from farzi.distill.distill import Work
 from farzi.distill.search import ranges
 from farzi.errors import InputError
+from farzi.evaluation import NextItem
 from farzi.summary import load
 from farzi.training import Training, TrajectoryStore
 
@@ -36,13 +37,13 @@ def store(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def short_judgements(monkeypatch):
-    monkeypatch.setattr(sys.modules[Work.__module__], "STUDENT", Training(steps=40, evaluate_every=20))
+    monkeypatch.setattr(NextItem, "student", Training(steps=40, evaluate_every=20))
 
 
 @pytest.fixture(scope="module")
 def any_summary(store):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[Work.__module__], "STUDENT", Training(steps=2))
+        patch.setattr(NextItem, "student", Training(steps=2))
         return distill(cyclic_data(), **{**SMALL, "loop": OuterLoop(steps=0)}, store=store)
 
 

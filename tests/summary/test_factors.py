@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from farzi.models import SASRec, hidden_states
 from farzi.summary import SHARPNESS, Factors, expectations, factorise, from_real
-from farzi.summary import factors as factors_module
 
 
 def random_factors(kind: str = "free", sequences: int = 3, length: int = 4, rank: int = 5, vocab: int = 7) -> Factors:
@@ -75,12 +74,9 @@ def test_sampling_follows_the_distributions_and_the_seed():
 
 
 @pytest.mark.parametrize("kind", ["free", "next"])
-def test_large_is_what_takes_more_memory_decoded_than_is_allowed(kind, monkeypatch):
+def test_what_distributions_would_take_is_known_before(kind):
     chosen = random_factors(kind)
-    taken = sum(part.numel() * 4 for part in chosen.decode())
-    for most, large in ((taken, False), (taken - 1, True)):
-        monkeypatch.setattr(factors_module, "MOST_DECODED_BYTES", most)
-        assert chosen.is_large == large
+    assert chosen.decoded_bytes == sum(part.numel() * part.element_size() for part in chosen.decode())
 
 
 @pytest.mark.parametrize(

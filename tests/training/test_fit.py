@@ -10,8 +10,8 @@ from farzi.errors import InputError
 from farzi.events import Vocabulary
 from farzi.models import Batch, Parameters, SASRec, sequence_loss
 from farzi.summary import Advice, Card, Factors, Summary
-from farzi.summary import factors as summary_factors
 from farzi.training import TensorSequences, Training, as_training_set, fit
+from farzi.training import sets as training_sets
 
 MODEL = SASRec(dim=8, blocks=1, max_length=6)
 VOCAB = 5
@@ -179,7 +179,7 @@ def test_a_large_summary_is_trained_on_in_factors_and_to_the_same_parameters(kin
     )
     training = Training(lr=0.02, batch_size=3, steps=4)
     wanted = fit(MODEL, as_training_set(factors), training)
-    monkeypatch.setattr(summary_factors, "MOST_DECODED_BYTES", 0)
+    monkeypatch.setattr(training_sets, "MOST_DECODED_BYTES", 0)
     monkeypatch.setattr(Factors, "decode", None)
     data = as_training_set(factors)
     assert (data.vocab_size, data.device) == (VOCAB, torch.device("cpu"))

@@ -17,7 +17,7 @@ from farzi.distill.objective import Objective, Problem
 from farzi.distill.settings import claim, describe_choice
 from farzi.distill.watch import TeacherProgress, Watch
 from farzi.errors import InputError
-from farzi.evaluation import STUDENT, Task, peak_mb, task_of
+from farzi.evaluation import Task, peak_mb, task_of
 from farzi.events import EventData, TextData
 from farzi.files import write_json
 from farzi.models import SASRec, SequenceModel, describe_model, shortened
@@ -249,7 +249,7 @@ class Work:
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
-        settings = replace(STUDENT, lr=lr, batch_size=self._batch_size())
+        settings = replace(self.task.student, lr=lr, batch_size=self._batch_size())
         seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
         shared = (self.task, self._student_model(), factors, settings)
         scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)

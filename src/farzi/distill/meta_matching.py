@@ -30,6 +30,13 @@ from farzi.training import draw_schedule
 
 logger = logging.getLogger(__name__)
 
+MOST_DECODED_BYTES = 2**28
+"""A summary whose distributions take more than this in float32 stays in factors for inner steps.
+
+Differentiating through steps on distributions needs room for about six times as much as they take (docs/log.md,
+2026-11-25).
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetaMatching:
@@ -201,7 +208,7 @@ class MetaMatching:
             each = self.sampled_events // min(self.batch_size, count)
             dealt = torch.randperm(vocab_size, generator=generator)[: count * each].view(count, each)
             return InFactors.of(factors, dealt.to(factors.decoder.device))
-        return InFactors.of(factors) if factors.is_large else Decoded(factors)
+        return InFactors.of(factors) if factors.decoded_bytes > MOST_DECODED_BYTES else Decoded(factors)
 
     def _real_batch(self, problem: Problem, generator: torch.Generator) -> Batch:
         """Real windows, their targets mixed with what the teachers expect."""

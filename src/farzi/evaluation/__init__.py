@@ -8,13 +8,12 @@ from farzi.evaluation.next_item import NextItem
 from farzi.evaluation.next_token import LOOK_TOKENS, NextToken
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.students import Method, Students
-from farzi.evaluation.study import STUDENT, STUDENT_LRS, Costs, Row, Study, check_fits, peak_mb
+from farzi.evaluation.study import STUDENT_LRS, Costs, Row, Study, check_fits, peak_mb
 from farzi.evaluation.task import Part, Task
 
 __all__ = [
     "LOOK_TOKENS",
     "METRICS",
-    "STUDENT",
     "STUDENT_LRS",
     "Costs",
     "Likelihood",

@@ -10,7 +10,7 @@ from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, Splits, leave_last_two_out
 from farzi.models import Parameters, SequenceModel
-from farzi.training import Score
+from farzi.training import Score, Training
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class NextItem(Task):
     data: EventData  # pyright: ignore[reportIncompatibleVariableOverride]
 
     headline = "nDCG@100"
+    student = Training(steps=6000, evaluate_every=40, patience=12)
 
     @cached_property
     def splits(self) -> Splits:

@@ -9,7 +9,7 @@ from farzi.evaluation.likelihood import Likelihood, stream_likelihood
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, TextData, Tokenizer
 from farzi.models import Parameters, SequenceModel
-from farzi.training import Score
+from farzi.training import Score, Training
 
 LOOK_TOKENS = 100_000
 """Tokens of the validation part, evenly spread, by which models are chosen; all of it where it is shorter."""
@@ -37,6 +37,7 @@ class NextToken(Task):
     overlap: float = 0.5
 
     headline = "perplexity"
+    student = Training(steps=1600, decay=1.0, evaluate_every=200, patience=3)
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1:

@@ -16,9 +16,6 @@ from farzi.models import SequenceModel
 from farzi.summary import Summary
 from farzi.training import FULL_DATA, Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
 
-STUDENT = Training(steps=6000, evaluate_every=40, patience=12)
-"""How students are trained on a few sequences: the same budget in every method; learning rate and batch size differ."""
-
 STUDENT_LRS = (3e-3, 1e-2, 3e-2)
 """Learning rates among which each baseline chooses on validation; a summary brings one for models of its own kind."""
 
@@ -83,8 +80,8 @@ class Study:
         seeds: students, and references, of each method.
         reference: training on the full data.
         teachers: whose expectations label the random sequences; None takes those that the summary was made with.
-        student: training of every student; the batch size is the summary's, and so is the learning rate of models of
-            the kind that it was distilled with. All others choose one on validation.
+        student: training of every student, the task's by default; the batch size is the summary's, and so is the
+            learning rate of models of the kind that it was distilled with. All others choose one on validation.
 
     Raises:
         ValueError: there are no seeds.
@@ -93,7 +90,7 @@ class Study:
     seeds: int = 3
     reference: Training = FULL_DATA
     teachers: Teachers | None = None
-    student: Training = STUDENT
+    student: Training | None = None
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -190,7 +187,8 @@ class _Comparison:
     def settings(self, searched: Sequence[Method]) -> dict[Method, Training]:
         """How each method's students are trained: with the summary's learning rate, or with one that they choose."""
         advice = self.students.summary.card.advice
-        own = replace(self.study.student, batch_size=advice.batch_size, lr=advice.lr)
+        student = self.study.student or self.students.task.student
+        own = replace(student, batch_size=advice.batch_size, lr=advice.lr)
         tried: list[tuple[Method, Training]] = [
             (method, replace(own, lr=lr)) for method in searched for lr in STUDENT_LRS
         ]

@@ -23,6 +23,9 @@ class Task(ABC):
     headline: ClassVar[str]
     """The metric by which people are told how good a model is on validation data."""
 
+    student: ClassVar[Training]
+    """How students are trained on a few sequences, unless said otherwise; learning rate and batch size differ."""
+
     data: EventData | TextData
     """All data, with its name, vocabulary and fingerprint."""
 

@@ -7,13 +7,6 @@ from torch import Tensor
 
 from farzi.models import Batch, Factored
 
-MOST_DECODED_BYTES = 2**28
-"""A summary whose distributions take more than this in float32 is trained on in factors.
-
-A step on small distributions is faster, up to twice, but on large ones it is not, and meta-matching needs room for
-about six times as much as they take (docs/log.md, 2026-11-25).
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Factors:
@@ -70,9 +63,9 @@ class Factors:
         return self.decoder.shape[1]
 
     @property
-    def is_large(self) -> bool:
-        """Whether its distributions, inputs and targets, would take more than :data:`MOST_DECODED_BYTES`."""
-        return 2 * 4 * self.num_sequences * self.length * self.vocab_size > MOST_DECODED_BYTES
+    def decoded_bytes(self) -> int:
+        """What its distributions, inputs and targets, would take in float32."""
+        return 2 * 4 * self.num_sequences * self.length * self.vocab_size
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors that are learned, by name."""
