@@ -1,0 +1,134 @@
+"""Tables and a picture of a record of cases: quality by data set, size, kind of targets and student."""
+
+from pathlib import Path
+
+from farzi.evaluation import find_metric
+
+NAMES = {
+    "ml-100k": "MovieLens-100k",
+    "ml-1m": "MovieLens-1M",
+    "amazon-magazine": "Amazon Magazine",
+    "ptb": "Penn Treebank",
+    "tinyshakespeare": "Tiny Shakespeare",
+}
+COLOURS = dict(zip(NAMES, ("#d1495b", "#30638e", "#edae49", "#00798c", "#7a6c9d"), strict=True))
+METHODS = {"random": "random", "random_teacher": "random, teachers' targets", "farzi": "farzi"}
+
+
+def _own(record: list[dict]) -> list[dict]:
+    """Rows of students of the kind that the summary was made with."""
+    return [row for row in record if row["student"] == row["configuration"]["summary"]["model"]["name"]]
+
+
+def _seed(row: dict) -> int:
+    return row["configuration"]["summary"]["origin"]["seed"]
+
+
+def _order(row: dict) -> tuple:
+    return list(NAMES).index(row["dataset"]), row["targets"], row["sequences"] * row["length"], _seed(row)
+
+
+def references(record: list[dict]) -> str:
+    """A Markdown table: what each model reaches on the full data."""
+    full = {(row["dataset"], row["student"]): row for row in record if row["method"] == "full"}
+    names = list(record[0]["metrics"])
+    titles = [f"{name}{find_metric(name).unit}" for name in names]
+    lines = ["| " + " | ".join(["data", "model", *titles, "steps", "s"]) + " |", "|" + "---|" * (len(names) + 4)]
+    for row in sorted(full.values(), key=lambda row: (list(NAMES).index(row["dataset"]), row["student"])):
+        values = [spread(name, row["metrics"][name]) for name in names]
+        steps = ", ".join(map(str, row["training"]["chosen_steps"]))
+        cells = [NAMES[row["dataset"]], row["student"], *values, steps, f"{row['cost']['fit_s']:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def retention(record: list[dict]) -> str:
+    """A Markdown table: for each summary, what students of its own kind keep, and what it took."""
+    names = list(record[0]["metrics"])
+    sizes = ["data", "size", "targets", "seed", "share of events", "kB"]
+    lowest = ["**lowest**", "lowest, random", "lowest, random with teachers"]
+    costs = ["teachers, s", "distillation, s", "training, s", "of full, s", "break-even"]
+    head = [*sizes, *names, *lowest, *costs]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    rows = _own(record)
+    for row in sorted((row for row in rows if row["method"] == "farzi"), key=_order):
+        others = {other["method"]: other["min_retention"] for other in rows if other["case"] == row["case"]}
+        cost = row["cost"]
+        cells = [
+            *(NAMES[row["dataset"]], f"{row['sequences']} x {row['length']}", row["targets"], str(_seed(row))),
+            *(f"{100 * row['share_of_events']:.2f} %", f"{row['bytes'] / 1000:.0f}"),
+            *(f"{row['retention'][name]:.3f}" for name in names),
+            f"**{row['min_retention']:.3f}**",
+            *(f"{others[method]:.3f}" if method in others else "" for method in ("random", "random_teacher")),
+            *(_number(cost.get(name)) for name in ("teacher_s", "distill_s", "fit_s", "fit_full_s", "break_even")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def other_students(record: list[dict]) -> str:
+    """A Markdown table: models of other kinds trained on the same summaries, by their own full-data quality."""
+    names = list(record[0]["metrics"])
+    head = ["summary", "made with", "student", *names, "lowest"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    rows = [row for row in record if row["method"] == "farzi" and row["teacher"] != row["student"]]
+    for row in sorted(rows, key=lambda row: (*_order(row), row["student"])):
+        kept = [f"{row['retention'][name]:.3f}" for name in names]
+        cells = [row["case"], row["teacher"], row["student"], *kept, f"**{row['min_retention']:.3f}**"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def tables(record: list[dict]) -> str:
+    """All tables of the record."""
+    parts = ["What models reach on all events, on test data:", "", references(record)]
+    parts += ["What students trained from scratch on summaries keep of it:", "", retention(record)]
+    if any(row["method"] == "farzi" and row["teacher"] != row["student"] for row in record):
+        parts += ["Models of another kind on the same summaries:", "", other_students(record)]
+    return "\n".join(parts)
+
+
+def picture(pyplot, record: list[dict], path: Path) -> None:
+    """Lowest retention against the share of the events, for each data set and kind of targets."""
+    figure, axes = pyplot.subplots(figsize=(8, 3.8), layout="constrained")
+    rows = sorted((row for row in _own(record) if row["method"] != "full"), key=_order)
+    for dataset, colour in COLOURS.items():
+        for targets, mark in (("free", "o"), ("next", "s")):
+            cases = {row["case"] for row in rows if (row["dataset"], row["targets"]) == (dataset, targets)}
+            for method in ("farzi", "random_teacher"):
+                points = [row for row in rows if row["case"] in cases and row["method"] == method]
+                if points:
+                    axes.plot(
+                        [100 * row["share_of_events"] for row in points],
+                        [row["min_retention"] for row in points],
+                        linestyle="",
+                        color=colour,
+                        marker=mark,
+                        markerfacecolor=colour if method == "farzi" else "none",
+                        label=f"{NAMES[dataset]}, {targets}, {METHODS[method]}",
+                    )
+                if method == "farzi":
+                    for row in points:
+                        at = 100 * row["share_of_events"], row["min_retention"]
+                        size = f" {row['sequences']} x {row['length']}"
+                        axes.annotate(size, at, xytext=(5, -3), textcoords="offset points", fontsize=8)
+    axes.axhline(0.98, color="black", linewidth=0.8, linestyle="--")
+    axes.set_xscale("log")
+    axes.set_xticks((0.1, 0.2, 0.5, 1, 2, 5, 10), ("0.1", "0.2", "0.5", "1", "2", "5", "10"))
+    axes.minorticks_off()
+    axes.set_xlabel("synthetic positions, % of the training events")
+    axes.set_ylabel("lowest retention of all metrics")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def spread(name: str, value: dict) -> str:
+    """A metric's mean and standard deviation as tables have it."""
+    metric = find_metric(name)
+    return f"{metric.format(value['mean'])} ± {metric.format(value['std'])}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
