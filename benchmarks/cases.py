@@ -33,12 +33,14 @@ class Cases:
         name: of the record and of the folder of its runs.
         files: where each data set is, below the folder of data.
         options: of every distillation, unless others are given.
+        reference: how models are trained on all data, teachers among them, where not as usual; by option.
         kept: cases whose summaries are copied.
     """
 
     name: str
     files: Mapping[str, str]
     options: Sequence[str]
+    reference: Mapping[str, str]
     kept: Sequence[str]
 
     @property
@@ -58,11 +60,12 @@ class Cases:
         sizes = [word for name, value in size.items() for word in (f"--size.{name}", value)]
         data = [found["data"], "--path", str(folder / self.files[found["data"]])]
         seed = ["--seed", found["seed"] or "0"]
-        return ["distill", *data, *self.options, *sizes, *seed, *more, "-o", self._shown(case), "--resume"]
+        chosen = [*self.options, *self._reference("teachers.training"), *sizes, *seed, *more]
+        return ["distill", *data, *chosen, "-o", self._shown(case), "--resume"]
 
     def evaluation(self, case: str, student: str | None) -> list[str]:
         """What a user would type to compare a case's summary."""
-        words = ["evaluate", self._shown(case)]
+        words = ["evaluate", self._shown(case), *self._reference("reference")]
         if student is None:
             return words
         output = self._shown(self.result(case, student))
@@ -81,6 +84,9 @@ class Cases:
             if result.parent.name in self.kept:
                 shutil.copyfile(summary, RESULTS / "summaries" / f"{result.parent.name}.safetensors")
         write_json(RESULTS / f"{self.name}.json", rows)
+
+    def _reference(self, option: str) -> list[str]:
+        return [word for name, value in self.reference.items() for word in (f"--{option}.{name}", value)]
 
     def _shown(self, path: str | Path) -> str:
         return str((self.runs / path).relative_to(HERE))

@@ -12,7 +12,15 @@ from cases import Cases, main
 LANGUAGE = Cases(
     name="language",
     files={"ptb": "ptb", "tinyshakespeare": "tinyshakespeare/input.txt"},
-    options=("--model", "transformer"),
+    options=("--model", "transformer", "--size.rank", "38", "--teachers.count", "3", "--judges", "1"),
+    reference={
+        "lr": "0.003",
+        "steps": "8000",
+        "batch_size": "32",
+        "dropout": "0.1",
+        "decay": "0.5",
+        "evaluate_every": "500",
+    },
     kept=("ptb-400x50-free",),
 )
 

@@ -17,6 +17,7 @@ RECOMMENDATION = Cases(
         "ml-1m": "ml-1m/sasrec",
     },
     options=(),
+    reference={},
     kept=(
         "ml-100k-50x10-free",
         "ml-100k-50x50-free",
