@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
+import cases_results
 import metagrad_results
 import recbole_results
-import recommendation_results
 import studies_results
+
+from farzi.evaluation import find_metric
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results"
-PERCENT = ("HR@10", "HR@100", "nDCG@10", "nDCG@100", "AUC")
 LABELS = {
     "full": "all events",
     "random": "random real sequences",
@@ -20,12 +21,20 @@ LABELS = {
 
 
 def table(rows: list[dict]) -> str:
-    """A Markdown table: one line for each method, metrics in percent as mean ± standard deviation."""
+    """A Markdown table: one line for each method, metrics as mean ± standard deviation, shares in percent."""
     names = list(rows[0]["metrics"])
-    head = ["trained on", *names, "lowest retention", "sequences", "share of events", "kB", "seconds to train"]
+    head = [
+        "trained on",
+        *(f"{name}{find_metric(name).unit}" for name in names),
+        "lowest retention",
+        "sequences",
+        "share of events",
+        "kB",
+        "seconds to train",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        values = [f"{100 * row['metrics'][n]['mean']:.2f} ± {100 * row['metrics'][n]['std']:.2f}" for n in names]
+        values = [cases_results.spread(name, row["metrics"][name]) for name in names]
         size = f"{row['sequences']} x {row['length']}"
         share, kilobytes = f"{100 * row['share_of_events']:.1f} %", f"{row['bytes'] / 1000:.0f}"
         kept = f"{row['min_retention']:.3f}"
@@ -220,7 +229,7 @@ def rendered(record: list | dict) -> str | None:
     if "study" in record[0]:
         return studies_results.tables(record)
     if "case" in record[0]:
-        return recommendation_results.tables(record)
+        return cases_results.tables(record)
     if "method" in record[0]:
         return table(record)
     return grid(record) if {"model", "training"} <= record[0].keys() else None
@@ -242,6 +251,6 @@ if __name__ == "__main__":
     metagrad_results.growth(
         _pyplot(), json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad.svg"
     )
-    recommendation_results.picture(
-        _pyplot(), json.loads((RESULTS / "recommendation.json").read_text()), HERE / "_static" / "recommendation.svg"
-    )
+    for name in ("recommendation",):
+        record = json.loads((RESULTS / f"{name}.json").read_text())
+        cases_results.picture(_pyplot(), record, HERE / "_static" / f"{name}.svg")
