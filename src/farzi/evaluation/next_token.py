@@ -37,7 +37,7 @@ class NextToken(Task):
     overlap: float = 0.5
 
     headline = "perplexity"
-    student = Training(steps=1600, decay=1.0, evaluate_every=200, patience=3)
+    student = Training(steps=1500, decay=0.3, evaluate_every=250, patience=3)
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1:
