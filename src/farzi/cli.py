@@ -32,11 +32,13 @@ from farzi.options import (
     new_parser,
     parse,
     read_data,
+    read_data_at_hand,
     read_recipe,
     with_values,
 )
 from farzi.report import (
     card_table,
+    read_run,
     record,
     result_table,
     search_table,
@@ -45,6 +47,7 @@ from farzi.report import (
     watch_distillation,
     watch_search,
     watch_study,
+    write_page,
 )
 from farzi.summary import effective_events, export, load
 from farzi.training import fit, keep_freed_memory, save_weights
@@ -237,6 +240,23 @@ def _evaluate(call: Call) -> None:
         print(f"{output} is written")
 
 
+def _add_report_options(parser: ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=str, help="folders of runs; several are put side by side")
+    parser.add_argument("-o", "--output", type=str | None, help="HTML file; report.html in the first run by default")
+
+
+def _report(call: Call) -> None:
+    runs = [read_run(folder) for folder in call.options.runs]
+    output = call.options.output or runs[0].folder / "report.html"
+    parser = _recipe_parser()
+    for number, run in enumerate(runs):
+        if run.summary is not None and run.recipe is not None:
+            data = read_data_at_hand(parser, run.folder / "config.yaml", run.summary)
+            runs[number] = replace(run, data=data)
+    write_page(output, runs)
+    print(f"{output} is written")
+
+
 def _add_train_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="a summary's file")
     parser.add_argument("-o", "--output", type=str, required=True, help="file of the trained model")
@@ -328,6 +348,7 @@ COMMANDS = {
     "evaluate": Command(
         "RUN_OR_FILE", "Compare a summary with all data and with real sequences.", _add_evaluate_options, _evaluate
     ),
+    "report": Command("RUN ...", "Write a page about runs, with pictures.", _add_report_options, _report),
     "train": Command("FILE -o MODEL", "Train a model from scratch on a summary.", _add_train_options, _train),
     "inspect": Command("FILE", "Show a summary's card and a sequence.", _add_inspect_options, _inspect),
     "export": Command(

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from farzi.distill import MetaMatching
 from farzi.errors import InputError
-from farzi.events import TOKENIZERS, EventData, TextData, TextSource, load_events, load_text
+from farzi.events import TOKENIZERS, EventData, TextData, TextSource, find_fetched, load_events, load_text
 from farzi.events.catalogue import SOURCES
 from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
@@ -221,6 +221,29 @@ def read_recipe(parser: ArgumentParser, path: Path) -> Namespace:
         return parser.parse_path(path)
     except (ArgumentError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); give the summary's file") from error
+
+
+def read_data_at_hand(parser: ArgumentParser, path: Path, summary: Summary) -> EventData | TextData | None:
+    """Load the data that a run was made from, if that takes no fetching.
+
+    Args:
+        parser: of the command that made the run.
+        path: of its recipe.
+        summary: what was made from it.
+
+    Returns:
+        the data; None where it is elsewhere, or no longer the same.
+    """
+    try:
+        recorded = read_recipe(parser, path)
+        name: str = recorded.get("text") or recorded.get("data") or summary.card.data
+        place = find_fetched(name) if recorded.path is None and name in SOURCES else Path(recorded.path or name)
+        if place is None or not place.exists():
+            return None
+        data = read_data(parser.get_defaults(), recorded, summary)
+    except InputError:
+        return None
+    return data if data.fingerprint == summary.card.data_fingerprint else None
 
 
 def with_values(recipe: Namespace, values: Mapping[str, Any]) -> Namespace:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from farzi.distill import MetricsFile, Progress
+from farzi.distill import MetricsFile, Progress, read_metrics
 from farzi.errors import InputError
 
 
@@ -45,3 +45,24 @@ def test_a_full_disk_is_named(tmp_path):
     full.symlink_to("/dev/full")
     with pytest.raises(InputError, match="No space left"):
         metrics.add(progress(2))
+
+
+def test_what_was_written_is_read_again_but_for_a_line_that_is_not_whole(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert read_metrics(path) == []
+    metrics = MetricsFile(path)
+    for step in (1, 2):
+        metrics.add(progress(step, loss=float("inf")))
+    with path.open("a") as file:
+        file.write('{"step": 3, "sec')
+    assert read_metrics(path) == [progress(1, loss=float("inf")), progress(2, loss=float("inf"))]
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"step": 2}'])
+def test_a_damaged_line_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    MetricsFile(path).add(progress(1))
+    with path.open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(InputError, match=r"line 2 of .*metrics\.jsonl is damaged"):
+        read_metrics(path)

@@ -122,6 +122,7 @@ def test_scores_are_told_as_perplexity_and_retention_is_the_inverse():
     task = task_of(text())
     assert isinstance(task, NextToken)
     assert (task.headline, task.format(-math.log(123.456))) == ("perplexity", "123.46")
+    assert task.value(-math.log(123.456)) == pytest.approx(123.456)
     perplexity, accuracy = find_metric("perplexity"), find_metric("accuracy")
     assert perplexity.retention(125.0, 100.0) == pytest.approx(0.8)
     assert accuracy.retention(0.2, 0.25) == pytest.approx(0.8)

@@ -19,6 +19,7 @@ from farzi.events import (
     Source,
     cache_folder,
     fetch,
+    find_fetched,
     find_source,
     list_sources,
     load_events,
@@ -95,7 +96,9 @@ def test_an_unknown_name_gets_a_hint(name, hint):
 def test_fetch_keeps_the_files_and_asks_once(offer, cache):
     shelf = Shelf()
     offer(shelf)
+    assert find_fetched("toy") is None
     events = fetch("toy")
+    assert find_fetched("toy") == events
     assert events == cache / "toy" / "u.data"
     assert sorted(path.name for path in events.parent.iterdir()) == ["u.data", "u.item"]
     assert fetch("toy") == events

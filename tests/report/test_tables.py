@@ -15,7 +15,7 @@ from rich.console import Console
 from farzi.errors import InputError
 from farzi.evaluation import Row
 from farzi.events import Vocabulary
-from farzi.report import card_table, record, result_table, sequence_table
+from farzi.report import card_table, read_record, record, result_table, sequence_table
 from farzi.summary import Advice, Card, Factors, Summary
 
 
@@ -164,3 +164,12 @@ def test_the_commit_is_that_of_the_source_and_says_if_that_was_changed(checkout)
     assert commit_of_record() == head
     (checkout / "file").write_text("two")
     assert commit_of_record() == f"{head}-dirty"
+
+
+def test_a_record_is_read_again(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(record(ROWS, command="farzi evaluate runs/x", configuration={})))
+    read = read_record(path)
+    assert read.command == "farzi evaluate runs/x"
+    assert read.versions.keys() == {"farzi", "torch", "numpy", "python"}
+    assert shown(result_table(read.rows)) == shown(result_table(ROWS))

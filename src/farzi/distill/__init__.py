@@ -5,7 +5,7 @@ from farzi.distill.costs import read_costs
 from farzi.distill.distill import JUDGE_SEED, Size, distill
 from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
-from farzi.distill.metrics import MetricsFile
+from farzi.distill.metrics import MetricsFile, read_metrics
 from farzi.distill.objective import Objective, OuterGradient, Problem
 from farzi.distill.search import SEARCHABLE
 from farzi.distill.trials import Trial, Tuned
@@ -37,6 +37,7 @@ __all__ = [
     "distill",
     "locked",
     "read_costs",
+    "read_metrics",
     "run_loop",
     "tune",
 ]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from farzi.distill.loop import Progress
 from farzi.errors import InputError
@@ -45,3 +46,40 @@ class MetricsFile:
         kept = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
         with atomic_write(self._path) as file:
             file.writelines(kept[: step - 1])
+
+
+def read_metrics(path: Path) -> list[Progress]:
+    """Read a run's record of its outer steps, which may be written at this moment.
+
+    Args:
+        path: of the file; where it is missing there were no steps yet.
+
+    Returns:
+        the steps, without a last one that is not written whole.
+
+    Raises:
+        InputError: the file cannot be read, or a line is damaged.
+    """
+    if not path.exists():
+        return []
+    steps = list[Progress]()
+    try:
+        *lines, _ = path.read_bytes().split(b"\n")
+        for line in lines:
+            steps.append(_progress(json.loads(line)))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"line {len(steps) + 1} of {path} is damaged ({error}); copy the run again") from error
+    return steps
+
+
+def _progress(content: dict[str, Any]) -> Progress:
+    return Progress(
+        step=int(content["step"]),
+        seconds=float(content["seconds"]),
+        loss=float(content["loss"]),
+        score=float(content["score"]),
+        best_score=float(content["best_score"]),
+        best_step=int(content["best_step"]),
+        lr=float(content["lr"]),
+        skipped=int(content["skipped"]),
+    )

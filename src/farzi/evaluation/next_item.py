@@ -64,6 +64,11 @@ class NextItem(Task):
         """A judge of a model's parameters by the headline metric on validation data."""
         return lambda parameters: self.metrics(model, parameters, "valid")[self.headline]
 
+    @staticmethod
+    def value(score: float) -> float:
+        """See ``Task.value``: the score itself, 0 to 1."""
+        return score
+
     def format(self, score: float) -> str:
         """See ``Task.format``."""
         return f"{score:.4f}"

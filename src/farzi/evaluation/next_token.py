@@ -66,9 +66,14 @@ class NextToken(Task):
         """A judge of a model's parameters by the mean log-likelihood of a validation token, in nats."""
         return lambda parameters: -self._likelihood(model, parameters, "valid", LOOK_TOKENS).nats
 
+    @staticmethod
+    def value(score: float) -> float:
+        """See ``Task.value``; a score is a mean log-likelihood, and so negative."""
+        return math.exp(-score) if -score < _MOST_NATS else math.inf
+
     def format(self, score: float) -> str:
         """See ``Task.format``."""
-        return f"{_perplexity(-score):.2f}"
+        return f"{self.value(score):.2f}"
 
     def metrics(self, model: SequenceModel, parameters: Parameters, part: Part) -> dict[str, float]:
         """Measure a trained model on all tokens of a part; see ``Task.metrics``.
@@ -82,7 +87,7 @@ class NextToken(Task):
             ``perplexity``, 1 or more, and ``accuracy``, between 0 and 1.
         """
         found = self._likelihood(model, parameters, part, None)
-        return {self.headline: _perplexity(found.nats), "accuracy": found.accuracy}
+        return {self.headline: self.value(-found.nats), "accuracy": found.accuracy}
 
     def _likelihood(self, model: SequenceModel, parameters: Parameters, part: Part, most: int | None) -> Likelihood:
         before, tokens = (self.data.train, self.data.valid) if part == "valid" else (self.data.valid, self.data.test)
@@ -95,7 +100,3 @@ class NextToken(Task):
             stride=max(1, round(model.max_length * (1 - self.overlap))),
             most=most,
         )
-
-
-def _perplexity(nats: float) -> float:
-    return math.exp(nats) if nats < _MOST_NATS else math.inf

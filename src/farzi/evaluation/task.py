@@ -57,6 +57,12 @@ class Task(ABC):
         """A judge of a model's parameters on validation data: higher is better."""
         ...
 
+    @staticmethod
+    @abstractmethod
+    def value(score: float) -> float:
+        """The headline metric's value that a score stands for."""
+        ...
+
     @abstractmethod
     def format(self, score: float) -> str:
         """A score as people read it, in terms of the headline metric."""

@@ -1,7 +1,7 @@
 """Real data: readers of event files and of text, the catalogue of named sources, splits and windows."""
 
 from farzi.events.bpe import BPETokenizer
-from farzi.events.catalogue import cache_folder, fetch, find_source, list_sources
+from farzi.events.catalogue import cache_folder, fetch, find_fetched, find_source, list_sources
 from farzi.events.corpus import SHARES
 from farzi.events.counts import Description, TextDescription, describe
 from farzi.events.data import EventData, Vocabulary, encode
@@ -60,6 +60,7 @@ __all__ = [
     "draw_windows",
     "encode",
     "fetch",
+    "find_fetched",
     "find_format",
     "find_source",
     "gather",

@@ -207,11 +207,10 @@ def fetch(name: str) -> Path:
             was tried and what to do.
     """
     source = find_source(name)
+    if (events := find_fetched(name)) is not None:
+        return events
     folder = cache_folder() / name
     failures = list[str]()
-    for origin in source.origins:
-        if (events := folder / _events_file(origin)).exists():
-            return events
     for origin in source.origins:
         try:
             return _fetch_from(origin, folder)
@@ -223,6 +222,19 @@ def fetch(name: str) -> Path:
     raise InputError(
         f"{name} {tried}; get it from {source.how_to_get} and give its path with --path (in Python, path=)"
     )
+
+
+def find_fetched(name: str) -> Path | None:
+    """Return the path of a source's events in the cache, or None where they were not fetched yet.
+
+    Args:
+        name: a name in the catalogue.
+
+    Raises:
+        InputError: there is no such source.
+    """
+    places = (cache_folder() / name / _events_file(origin) for origin in find_source(name).origins)
+    return next((place for place in places if place.exists()), None)
 
 
 def _events_file(origin: Origin) -> str:

@@ -35,7 +35,7 @@ def sequence_table(summary: Summary, *, sequence: int = 0, top: int = 5) -> Tabl
     for column in ("", "input", "target"):
         table.add_column(column, justify="left" if column else "right", ratio=1 if column else None)
     for position, (given, expected) in enumerate(zip(batch.inputs[0], batch.targets[0], strict=True)):
-        table.add_row(str(position), *(_likeliest(part, summary, top) for part in (given, expected)))
+        table.add_row(str(position), *(_cell(part, summary, top) for part in (given, expected)))
     return table
 
 
@@ -48,34 +48,54 @@ def card_table(summary: Summary) -> Table:
     Returns:
         names and values.
     """
+    table = Table(show_header=False)
+    for name, value in card_lines(summary).items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def card_lines(summary: Summary) -> dict[str, str]:
+    """Write out what a summary's card says: value by name.
+
+    Args:
+        summary: any.
+    """
     factors, card = summary.factors, summary.card
     share = factors.num_sequences * factors.length / card.num_events
     advice, cutter = card.advice, summary.tokenizer
-    lines = {
+    return {
         "sequences x positions": f"{factors.num_sequences} x {factors.length}",
         "share of the events": f"{share:.1%} of {card.num_events:,}",
         "targets": factors.kind,
         "rank": str(factors.decoder.shape[0]),
         "vocabulary": f"{factors.vocab_size:,} events" + ("" if cutter is None else f" (tokenizer {cutter.kind})"),
         "data": card.data,
-        "model": _in_words(card.model),
+        "model": in_words(card.model),
         "advice": f"Adam, learning rate {advice.lr:.3g}, {advice.batch_size} sequences a step, {advice.steps} steps",
     }
-    table = Table(show_header=False)
-    for name, value in lines.items():
-        table.add_row(name, Text(value))
-    return table
 
 
-def _likeliest(distribution: Tensor, summary: Summary, top: int) -> Text:
-    found = distribution.topk(min(top, len(distribution)))
-    lines = [
-        f"{100 * probability:5.1f} % {summary.title(event)}"
-        for probability, event in zip(found.values.tolist(), found.indices.tolist(), strict=True)
-    ]
+def _cell(distribution: Tensor, summary: Summary, top: int) -> Text:
+    lines = (f"{100 * probability:5.1f} % {title}" for title, probability in likeliest(distribution, summary, top))
     return Text("\n".join(lines))
 
 
-def _in_words(model: Mapping[str, object]) -> str:
+def likeliest(distribution: Tensor, summary: Summary, top: int) -> list[tuple[str, float]]:
+    """Find the likeliest events of a distribution.
+
+    Args:
+        distribution: ``(vocab,)``.
+        summary: has their titles.
+        top: how many, fewer where there are not as many.
+
+    Returns:
+        title and probability, the likeliest first.
+    """
+    found = distribution.topk(min(top, len(distribution)))
+    return [(summary.title(event), value) for value, event in zip(*(part.tolist() for part in found), strict=True)]
+
+
+def in_words(model: Mapping[str, object]) -> str:
+    """A model's name and sizes as people read them."""
     sizes = ", ".join(f"{name} {value}" for name, value in model.items() if name != "name")
     return f"{model['name']}: {sizes}" if sizes else str(model["name"])

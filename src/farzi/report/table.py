@@ -1,11 +1,39 @@
 """A study's rows as one table."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 from rich import box
 from rich.table import Table
 
 from farzi.evaluation import Row, find_metric
+
+
+class Line(NamedTuple):
+    """One line of a study's table: what it is of, a cell for each row of the study, and how it is set."""
+
+    name: str
+    cells: tuple[str, ...]
+    style: Literal["", "dim", "bold"] = ""
+
+
+def study_lines(rows: Sequence[Row]) -> list[Line]:
+    """Write out a study, a line for each quantity.
+
+    Args:
+        rows: of one study.
+
+    Returns:
+        metrics, shares in percent, with their standard deviation, what is retained of each, sizes and costs.
+    """
+    lines = list[Line]()
+    for name in rows[0].metrics:
+        metric, values = find_metric(name), [row.metrics[name] for row in rows]
+        cells = (f"{metric.format(value['mean'])} ± {metric.format(value['std'])}" for value in values)
+        lines.append(Line(f"{name}{metric.unit}", tuple(cells)))
+        lines.append(Line("retained, %", tuple(_percent(row.retention[name]) for row in rows), "dim"))
+    lines.append(Line("min retention, %", tuple(_percent(row.min_retention) for row in rows), "bold"))
+    return lines + [Line(name, tuple(map(cell, rows))) for name, cell in _SIZES_AND_COSTS.items()]
 
 
 def result_table(rows: Sequence[Row]) -> Table:
@@ -15,7 +43,7 @@ def result_table(rows: Sequence[Row]) -> Table:
         rows: of one study.
 
     Returns:
-        metrics, shares in percent, with their standard deviation, what is retained of each, sizes and costs.
+        its lines, see :func:`study_lines`.
     """
     first = rows[0]
     title = f"{first.dataset}: {first.student} trained from scratch on ..."
@@ -23,15 +51,14 @@ def result_table(rows: Sequence[Row]) -> Table:
     table.add_column("", no_wrap=True)
     for row in rows:
         table.add_column(row.method, justify="right", no_wrap=True)
-    for name in first.metrics:
-        metric, values = find_metric(name), [row.metrics[name] for row in rows]
-        cells = [f"{metric.format(value['mean'])} ± {metric.format(value['std'])}" for value in values]
-        table.add_row(f"{name}{metric.unit}", *cells)
-        table.add_row("  retained, %", *(_percent(row.retention[name]) for row in rows), style="dim")
-    table.add_row("min retention, %", *(_percent(row.min_retention) for row in rows), style="bold", end_section=True)
-    for name, cell in _SIZES_AND_COSTS.items():
-        table.add_row(name, *map(cell, rows))
+    for name, cells, style in study_lines(rows):
+        table.add_row(f"  {name}" if style == "dim" else name, *cells, style=style, end_section=style == "bold")
     return table
+
+
+def short(value: float) -> str:
+    """A number to three digits, or whole where it has more."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _percent(share: float) -> str:
@@ -41,7 +68,7 @@ def _percent(share: float) -> str:
 def _cost(name: str) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
         value = row.cost.get(name)
-        return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        return "" if value is None else short(value)
 
     return cell
 

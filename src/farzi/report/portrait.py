@@ -1,0 +1,128 @@
+"""What a summary's distributions are like: how spread out, over which events, and how these compare with real ones."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from farzi.evaluation import task_of
+from farzi.events import EventData, TextData
+from farzi.report.sequences import likeliest
+from farzi.summary import Summary
+
+SHOWN_SEQUENCES, SHOWN_POSITIONS, SHOWN_EVENTS = 3, 10, 3
+"""How much of a summary is written out: of so many sequences, the first positions, the likeliest events of each."""
+
+SHOWN_FREQUENT = 10
+"""How many events are written out of those that are likeliest on the whole."""
+
+Shares = NDArray[np.float64]
+"""How much of everything each event is, ``(vocab,)``, which sums to 1."""
+
+
+class Side(NamedTuple):
+    """All inputs of a summary, or all targets: entropies in nats, ``(sequences, length)``, and each event's share."""
+
+    entropies: NDArray[np.float64]
+    shares: Shares
+
+
+class Likely(NamedTuple):
+    """A distribution: its likeliest events with their probabilities, and how many equally likely ones it is worth."""
+
+    events: list[tuple[str, float]]
+    worth: float
+
+
+class Frequent(NamedTuple):
+    """An event with its share of all targets, of all inputs, and of the training events, where these are at hand."""
+
+    title: str
+    target: float
+    input: float
+    real: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portrait:
+    """A summary in numbers.
+
+    Args:
+        inputs: all of them.
+        targets: all of them.
+        real: shares of the training events, where they are at hand.
+        frequent: the events that are likeliest as targets on the whole.
+        sequences: the first sequences, by position an input and its target.
+    """
+
+    inputs: Side
+    targets: Side
+    real: Shares | None
+    frequent: list[Frequent]
+    sequences: list[list[tuple[Likely, Likely]]]
+
+
+def portray(summary: Summary, data: EventData | TextData | None = None) -> Portrait:
+    """Measure a summary, a sequence at a time.
+
+    Args:
+        summary: any.
+        data: what it was distilled from, where that is at hand.
+    """
+    factors, sequences = summary.factors, list[list[tuple[Likely, Likely]]]()
+    entropies = torch.empty(2, factors.num_sequences, factors.length, dtype=torch.float64)
+    shares = torch.zeros(2, factors.vocab_size, dtype=torch.float64)
+    for number in range(factors.num_sequences):
+        parts = torch.cat(factors.decode(torch.tensor([number]))).double()
+        entropies[:, number] = torch.special.entr(parts).sum(-1)
+        shares += parts.sum(1)
+        if number < SHOWN_SEQUENCES:
+            positions = parts[:, :SHOWN_POSITIONS].transpose(0, 1)
+            sequences.append([(_likely(given, summary), _likely(target, summary)) for given, target in positions])
+    shares /= shares.sum(-1, keepdim=True)
+    real = None if data is None else _event_shares(data)
+
+    def real_share(event: int) -> float | None:
+        return None if real is None else float(real[event])
+
+    return Portrait(
+        inputs=Side(entropies[0].numpy(), shares[0].numpy()),
+        targets=Side(entropies[1].numpy(), shares[1].numpy()),
+        real=real,
+        frequent=[
+            Frequent(summary.title(event), float(shares[1, event]), float(shares[0, event]), real_share(event))
+            for event in shares[1].topk(min(SHOWN_FREQUENT, factors.vocab_size)).indices.tolist()
+        ],
+        sequences=sequences,
+    )
+
+
+def by_rank(real: Shares, others: Sequence[Shares]) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+    """Follow popularity down the ranks of the real events, the most frequent first, in groups of ranks.
+
+    Args:
+        real: shares of the real events.
+        others: shares of the same events elsewhere.
+
+    Returns:
+        the middle rank of each group, from 1, and the mean share of its events, of the real ones and of each of the
+        others; ``(groups,)`` each. The groups, 40 at most, are the wider the farther down they are.
+    """
+    order = np.argsort(-real, kind="stable")
+    bounds = np.unique(np.geomspace(1, len(real) + 1, 41).round().astype(int))
+    starts, counts = bounds[:-1] - 1, np.diff(bounds)
+    return starts + (counts + 1) / 2, [np.add.reduceat(one[order], starts) / counts for one in (real, *others)]
+
+
+def _likely(distribution: torch.Tensor, summary: Summary) -> Likely:
+    entropy = float(torch.special.entr(distribution).sum())
+    return Likely(likeliest(distribution, summary, SHOWN_EVENTS), math.exp(entropy))
+
+
+def _event_shares(data: EventData | TextData) -> Shares:
+    train = task_of(data).train_data
+    return np.bincount(train.events, minlength=train.vocab_size) / train.num_events
