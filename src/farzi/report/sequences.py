@@ -61,6 +61,11 @@ def card_table(summary: Summary) -> Table:
         "model": _in_words(card.model),
         "advice": f"Adam, learning rate {advice.lr:.3g}, {advice.batch_size} sequences a step, {advice.steps} steps",
     }
+    if card.licence is not None:
+        lines["licence of the data"] = card.licence
+    if (measured := card.retention) is not None:
+        kept = ", ".join(f"{name} {share:.1%}" for name, share in measured.kept.items())
+        lines["kept"] = f"{kept} ({measured.seeds} of {measured.student})"
     table = Table(show_header=False)
     for name, value in lines.items():
         table.add_row(name, Text(value))
