@@ -20,7 +20,7 @@ from rich.table import Table
 
 from farzi.distill import SEARCHABLE, Tuned, distill, read_costs, tune
 from farzi.errors import InputError
-from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
+from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of, with_retention
 from farzi.events import describe, fetch, list_sources
 from farzi.files import atomic_write, write_json
 from farzi.models import build_model, shortened
@@ -96,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         resume = shlex.join(["farzi", *(word for word in words if word != "--resume"), "--resume"])
-        print(f"farzi: stopped{f'; go on with: {resume}' if words[0] in ('distill', 'tune') else ''}", file=sys.stderr)
+        can_go_on = bool(words) and words[0] in ("distill", "tune")
+        print(f"farzi: stopped{f'; go on with: {resume}' if can_go_on else ''}", file=sys.stderr)
         return 130
     return 0
 
@@ -196,6 +197,7 @@ def _tune(call: Call) -> None:
 def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="folder of a run, or a summary's file")
     parser.add_argument("-o", "--output", type=str | None, help="result file; for a run, its result.json by default")
+    parser.add_argument("--measured", type=str | None, help="write the summary here, what it retained in its card")
     parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
     parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
@@ -210,6 +212,8 @@ def _evaluate(call: Call) -> None:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
         raise InputError(str(error)) from error
+    if options.measured is not None and "farzi" not in options.methods:
+        raise InputError("--measured asks for what the summary retained; add farzi to --methods")
     recorded, costs, path, output = Namespace(), Costs(), target, options.output
     if target.is_dir():
         recorded, costs = read_recipe(_recipe_parser(), target / "config.yaml"), read_costs(target)
@@ -238,6 +242,9 @@ def _evaluate(call: Call) -> None:
         configuration = {"study": asdict(study), "summary": asdict(summary.card)}
         write_json(output, record(rows, command=shlex.join(["farzi", *call.words]), configuration=configuration))
         print(f"{output} is written")
+    if options.measured is not None:
+        with_retention(summary, rows).save(options.measured)
+        print(f"{options.measured} is written")
 
 
 def _add_report_options(parser: ArgumentParser) -> None:

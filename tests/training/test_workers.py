@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,3 +58,36 @@ def test_an_error_ends_the_processes():
 def test_there_is_at_least_one_worker():
     with pytest.raises(InputError, match="workers is 0"):
         Workers(0)
+
+
+PARENT = """
+import multiprocessing, time
+from farzi.training import Workers
+if __name__ == "__main__":
+    with Workers(2) as workers:
+        next(workers.map(time.sleep, [0, 0]))
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        next(workers.map(time.sleep, [600, 600]))
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    children = [int(number) for number in parent.stdout.readline().split()]
+    assert len(children) == 2
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 60
+    while any(is_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_alive(child) for child in children)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -197,6 +197,7 @@ class Work:
             model=describe_model(self.model),
             advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps),
             origin={**self.settings(), "outer_steps": progress.best_step},
+            licence=data.licence,
         )
         record = {
             "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),

@@ -1,6 +1,6 @@
 """How good a model, and so a summary, is: tasks with their metrics, and the study that compares from scratch."""
 
-from farzi.evaluation.evaluate import evaluate
+from farzi.evaluation.evaluate import evaluate, with_retention
 from farzi.evaluation.find import task_of
 from farzi.evaluation.likelihood import Likelihood, stream_likelihood
 from farzi.evaluation.metric import METRICS, Metric, find_metric
@@ -34,4 +34,5 @@ __all__ = [
     "ranks",
     "stream_likelihood",
     "task_of",
+    "with_retention",
 ]

@@ -1,14 +1,16 @@
-"""Compare a summary in one call."""
+"""Compare a summary in one call, and put down in its card what came out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import get_args
 
+from farzi.errors import InputError
 from farzi.evaluation.find import task_of
 from farzi.evaluation.students import Method
 from farzi.evaluation.study import Costs, Row, Study
 from farzi.events import EventData, TextData
 from farzi.models import SequenceModel, build_model
-from farzi.summary import Summary
+from farzi.summary import Retention, Summary
 from farzi.training import TrajectoryStore, Workers
 
 
@@ -56,3 +58,24 @@ def evaluate(
             workers=pool,
             watch=watch,
         )
+
+
+def with_retention(summary: Summary, rows: Sequence[Row]) -> Summary:
+    """Put what a summary keeps into its card, for those that it is handed on to.
+
+    Args:
+        summary: what was judged.
+        rows: what :func:`evaluate` gave, with its own among them.
+
+    Returns:
+        the summary with another card.
+
+    Raises:
+        InputError: no row is of the summary.
+    """
+    own = next((row for row in rows if row.method == "farzi"), None)
+    if own is None:
+        raise InputError("the study has no row of the summary, so nothing is known of what it keeps; add method farzi")
+    seeds = len(own.training["chosen_steps"])
+    retention = Retention(student=own.student, seeds=seeds, kept=own.retention)
+    return replace(summary, card=replace(summary.card, retention=retention))

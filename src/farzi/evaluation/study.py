@@ -244,7 +244,10 @@ class _Comparison:
 def _teachers_of(summary: Summary) -> Teachers:
     """The teachers that a summary was made with, as far as its card tells."""
     told = summary.card.origin.get("teachers")
-    return Teachers(count=told["count"], training=Training(**told["training"])) if told else Teachers()
+    try:
+        return Teachers(count=told["count"], training=Training(**told["training"])) if told else Teachers()
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the summary's card does not say which teachers it was made with ({error})") from error
 
 
 def peak_mb() -> float:

@@ -72,7 +72,10 @@ class BPETokenizer:
     @classmethod
     def restore(cls, state: Mapping[str, Any], vocabulary: Vocabulary) -> Self:
         """See ``Tokenizer.restore``."""
-        return cls(vocabulary, tuple(state["merges"]))
+        merges: Any = state.get("merges")
+        if not isinstance(merges, list) or not all(isinstance(merge, str) for merge in merges):
+            raise ValueError("merges are no list of texts")
+        return cls(vocabulary, tuple(merges))
 
     def state(self) -> dict[str, Any]:
         """See ``Tokenizer.state``."""

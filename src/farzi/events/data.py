@@ -71,6 +71,7 @@ class EventData:
         events: (num_events,) int32, the sequences one after another, each in the order of time.
         offsets: (num_sequences + 1,) int64; sequence i is ``events[offsets[i]:offsets[i + 1]]``.
         vocabulary: what the numbers in ``events`` stand for.
+        licence: the terms of the data, where they are known.
 
     Raises:
         ValueError: the arrays have the wrong types, or do not fit one another or the vocabulary.
@@ -80,6 +81,7 @@ class EventData:
     events: NDArray[np.int32]
     offsets: NDArray[np.int64]
     vocabulary: Vocabulary
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         if self.events.dtype != np.int32 or self.events.ndim != 1:
@@ -95,7 +97,7 @@ class EventData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of the vocabulary, the events and where the sequences begin (the name does not enter)."""
+        """SHA-256, in hex, of the vocabulary, the events and where the sequences begin; not of name and licence."""
         digest = hashlib.sha256(self.vocabulary.fingerprint.encode())
         for array in (self.events, self.offsets):
             digest.update(np.ascontiguousarray(array).data)

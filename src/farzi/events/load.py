@@ -1,5 +1,6 @@
 """Load a data set by its name in the catalogue, or from a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from farzi.errors import InputError
@@ -20,6 +21,7 @@ def load_events(
     min_count: int | None = None,
     filter_items: bool | None = None,
     path: str | Path | None = None,
+    licence: str | None = None,
 ) -> EventData:
     """Read, order and filter a data set of event sequences.
 
@@ -39,6 +41,7 @@ def load_events(
             nothing changes (the iterated k-core). None takes the source's own, or 5.
         filter_items: False asks ``min_count`` of users only. None takes the source's own, or True.
         path: a file or folder to read the named source from, in the place of fetching it.
+        licence: the terms of the data, which its summaries repeat; None takes the source's own.
 
     Raises:
         InputError: there is no such name or file, the file cannot be used, or nothing is left of it.
@@ -60,6 +63,8 @@ def load_events(
     )
     interactions = READERS[found].read(file, columns if known is None else {**known.columns, **columns})
     data = prepare(file.name if known is None else known.name, interactions, preparation)
-    if known is not None and preparation == known.preparation:
+    if known is None:
+        return replace(data, licence=licence)
+    if preparation == known.preparation:
         known.check(data, file)
-    return data
+    return replace(data, licence=licence or known.licence)

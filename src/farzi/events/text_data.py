@@ -1,7 +1,7 @@
 """A text as tokens: what it is called, its three parts, and what cut it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class TextData:
         valid: int32, what they are chosen by.
         test: int32, what they are judged by.
         tokenizer: what the numbers stand for.
+        licence: the terms of the text, where they are known.
 
     Raises:
         ValueError: an array is not flat int32, has fewer than two tokens, or does not fit the vocabulary.
@@ -47,6 +48,7 @@ class TextData:
     valid: NDArray[np.int32]
     test: NDArray[np.int32]
     tokenizer: Tokenizer
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "valid", "test"):
@@ -80,7 +82,7 @@ class TextData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of the vocabulary and the parts (the name does not enter)."""
+        """SHA-256, in hex, of the vocabulary and the parts; not of name and licence."""
         digest = hashlib.sha256(self.vocabulary.fingerprint.encode())
         for part in (self.train, self.valid, self.test):
             digest.update(len(part).to_bytes(8, "little"))
@@ -94,6 +96,7 @@ def load_text(
     tokenizer: str | Tokenizer | None = None,
     vocab: int | None = None,
     path: str | Path | None = None,
+    licence: str | None = None,
 ) -> TextData:
     """Read a text and cut it into tokens.
 
@@ -108,6 +111,7 @@ def load_text(
         vocab: most tokens of the vocabulary, special ones included; None takes 10,000 words, all characters, or 8,000
             byte pairs.
         path: a file or folder to read the named source from, in the place of fetching it.
+        licence: the terms of the text, which its summaries repeat; None takes the source's own.
 
     Raises:
         InputError: there is no such name or file, it is no text, or too short to learn from.
@@ -123,10 +127,11 @@ def load_text(
     name = place.name or place.resolve().name
     data = _cut(name if known is None else known.name, parts, cutter, place)
     if known is not None:
+        licence = licence or known.licence
         standard = chosen == known.tokenizer and vocab is None
         num_tokens = [len(part) for part in (data.train, data.valid, data.test)] if standard else []
         known.check(place, sum(map(len, parts)), num_tokens, data.vocab_size)
-    return data
+    return replace(data, licence=licence)
 
 
 def find_text(name: str) -> TextSource:

@@ -58,7 +58,11 @@ class Tokenizer(Protocol):
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], vocabulary: Vocabulary) -> Self:
-        """Make again what :meth:`state` described."""
+        """Make again what :meth:`state` described.
+
+        Raises:
+            ValueError: the description lacks something, or does not fit the vocabulary.
+        """
         ...
 
     def state(self) -> dict[str, Any]:
@@ -118,7 +122,9 @@ class WordTokenizer:
     @classmethod
     def restore(cls, state: Mapping[str, Any], vocabulary: Vocabulary) -> Self:
         """See ``Tokenizer.restore``."""
-        return cls(vocabulary, bool(state["prepared"]))
+        if not isinstance(prepared := state.get("prepared"), bool):
+            raise ValueError(f"prepared is {prepared!r}, neither true nor false")
+        return cls(vocabulary, prepared)
 
     def state(self) -> dict[str, Any]:
         """See ``Tokenizer.state``."""

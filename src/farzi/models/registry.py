@@ -65,7 +65,7 @@ def build_model(description: Mapping[str, Any]) -> SequenceModel:
     """
     sizes = dict(description)
     name = sizes.pop("name", None)
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise InputError(
             f"the model {name!r} is not one that farzi brings ({', '.join(MODELS)}); say which model to use instead"
         )

@@ -63,7 +63,7 @@ def card_lines(summary: Summary) -> dict[str, str]:
     factors, card = summary.factors, summary.card
     share = factors.num_sequences * factors.length / card.num_events
     advice, cutter = card.advice, summary.tokenizer
-    return {
+    lines = {
         "sequences x positions": f"{factors.num_sequences} x {factors.length}",
         "share of the events": f"{share:.1%} of {card.num_events:,}",
         "targets": factors.kind,
@@ -73,6 +73,12 @@ def card_lines(summary: Summary) -> dict[str, str]:
         "model": in_words(card.model),
         "advice": f"Adam, learning rate {advice.lr:.3g}, {advice.batch_size} sequences a step, {advice.steps} steps",
     }
+    if card.licence is not None:
+        lines["licence of the data"] = card.licence
+    if (measured := card.retention) is not None:
+        kept = ", ".join(f"{name} {share:.1%}" for name, share in measured.kept.items())
+        lines["kept"] = f"{kept} ({measured.seeds} of {measured.student})"
+    return lines
 
 
 def _cell(distribution: Tensor, summary: Summary, top: int) -> Text:

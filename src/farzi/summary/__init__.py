@@ -1,6 +1,7 @@
 """Farzi Data itself: factors, initialisation and the file format."""
 
-from farzi.summary.artefact import FORMAT_VERSION, Advice, Card, Summary, load, round_to_stored
+from farzi.summary.artefact import FORMAT_VERSION, Summary, load, round_to_stored
+from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
 from farzi.summary.initialise import SHARPNESS, Distributions, Teacher, expectations, factorise, from_real
@@ -12,6 +13,7 @@ __all__ = [
     "Card",
     "Distributions",
     "Factors",
+    "Retention",
     "Summary",
     "Teacher",
     "effective_events",

@@ -1,58 +1,24 @@
-"""A distilled data set as one safetensors file: factors, vocabulary and a card that says where it came from."""
+"""A distilled data set as one safetensors file: factors, vocabulary and a card (docs/file-format.md)."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+import re
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from farzi.errors import InputError
 from farzi.events import TOKENIZERS, Tokenizer, Vocabulary
 from farzi.files import atomic_write
+from farzi.reading import MOST_HEADER_BYTES, in_a_line, parse_json, read_tensors
+from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.factors import Factors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the file format that is written; older ones stay readable."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Advice:
-    """How to train on a summary, as found on validation data.
-
-    Args:
-        lr: learning rate of Adam.
-        batch_size: sequences a step.
-        steps: number of steps.
-    """
-
-    lr: float
-    batch_size: int
-    steps: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """Where a summary came from and how to use it.
-
-    Args:
-        data: name of the data set.
-        data_fingerprint: of its events, see :attr:`farzi.events.EventData.fingerprint`.
-        num_events: training events that it stands for.
-        model: name and sizes of the model that it was distilled with.
-        advice: how to train on it.
-        origin: everything else that decided it: teachers, objective, outer loop, seed.
-    """
-
-    data: str
-    data_fingerprint: str
-    num_events: int
-    model: Mapping[str, Any]
-    advice: Advice
-    origin: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +59,26 @@ class Summary:
             path: of the file.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or the vocabulary is too large for it.
         """
+        content = self.to_bytes()
         with atomic_write(path) as file:
-            file.write(self.to_bytes())
+            file.write(content)
 
     def to_bytes(self) -> bytes:
-        """The content of the summary's file."""
+        """The content of the summary's file.
+
+        Raises:
+            InputError: the vocabulary is too large for it.
+        """
         tensors = {name: part.detach().half().cpu().contiguous() for name, part in self.factors.tensors().items()}
-        return save(tensors, metadata={"farzi": _dump(self)})
+        content = save(tensors, metadata={"farzi": _dump(self)})
+        if (size := int.from_bytes(content[:8], "little")) > MOST_HEADER_BYTES:
+            raise InputError(
+                f"card and vocabulary of {self.card.data} take {size:,} bytes, but a summary's file has room for "
+                f"{MOST_HEADER_BYTES:,}; leave out the titles, or events that are rare"
+            )
+        return content
 
 
 def round_to_stored(factors: Factors) -> Factors:
@@ -119,6 +96,8 @@ def round_to_stored(factors: Factors) -> Factors:
 def load(path: str | Path) -> Summary:
     """Read a summary.
 
+    What is not exactly a summary is refused, in time and memory that the file's size bounds.
+
     Args:
         path: of a file that :meth:`Summary.save` wrote.
 
@@ -129,50 +108,94 @@ def load(path: str | Path) -> Summary:
         InputError: there is no such file, it is cut short, or it is not a summary.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; give a summary that `farzi distill` wrote")
-    try:
-        with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
-            metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in ("latents", "decoder", "targets") if name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}); copy or distil it again") from error
+    metadata, tensors = read_tensors(path, "give a summary that `farzi distill` wrote")
     if "farzi" not in metadata:
         raise InputError(f"{path} is a safetensors file but not a farzi summary: its metadata has no farzi card")
     try:
-        return _parse(json.loads(metadata["farzi"]), tensors)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} has a damaged card or tensors ({error}); copy or distil it again") from error
+        return _parse(tensors, **_object("card", parse_json(metadata["farzi"])))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        told = re.sub(r"^\S+\(\) ", "", in_a_line(error))  # a missing field is a missing argument of what takes it
+        raise InputError(f"{path} has a damaged card or tensors ({told}); copy or distil it again") from error
 
 
 def _dump(summary: Summary) -> str:
+    vocabulary, card = summary.vocabulary, summary.card
     content = {
         "format": FORMAT_VERSION,
         "temperature": summary.factors.temperature,
         "targets": summary.factors.kind,
-        "vocabulary": {"ids": summary.vocabulary.ids, "titles": summary.vocabulary.titles},
-        "card": asdict(replace(summary.card, model=dict(summary.card.model), origin=dict(summary.card.origin))),
+        "vocabulary": {"ids": vocabulary.ids, "titles": vocabulary.titles, "fingerprint": vocabulary.fingerprint},
+        "card": asdict(replace(card, model=dict(card.model), origin=dict(card.origin))),
     }
     if summary.tokenizer is not None:
         content["tokenizer"] = {"kind": summary.tokenizer.kind, **summary.tokenizer.state()}
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def _parse(content: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Summary:
-    if content["format"] > FORMAT_VERSION:
-        raise ValueError(f"format {content['format']} is newer than this farzi reads, {FORMAT_VERSION}: update farzi")
-    if not all(part.is_floating_point() and bool(part.isfinite().all()) for part in tensors.values()):
-        raise ValueError("a tensor holds numbers that are not finite")
-    factors = Factors(
-        latents=tensors["latents"].float(),
-        decoder=tensors["decoder"].float(),
-        targets=tensors["targets"].float() if content["targets"] == "free" else None,
-        temperature=float(content["temperature"]),
+def _parse(
+    tensors: dict[str, Tensor],
+    *,
+    format: Any,
+    temperature: Any,
+    targets: Any,
+    vocabulary: Any,
+    card: Any,
+    tokenizer: Any = None,
+) -> Summary:
+    if type(format) is not int or format < 1:
+        raise ValueError(f"format is {format!r}, not the number of a version")
+    if format > FORMAT_VERSION:
+        raise ValueError(f"format {format} is newer than this farzi reads, {FORMAT_VERSION}: update farzi")
+    events = _parse_vocabulary(format, **_object("vocabulary", vocabulary))
+    return Summary(
+        factors=_parse_factors(targets, temperature, tensors),
+        vocabulary=events,
+        card=_parse_card(**_object("card", card)),
+        tokenizer=None if tokenizer is None else _parse_tokenizer(_object("tokenizer", tokenizer), events),
     )
-    ids, titles = content["vocabulary"]["ids"], content["vocabulary"]["titles"]
-    card = {f.name: content["card"][f.name] for f in fields(Card)}
-    card["advice"] = Advice(**card["advice"])
+
+
+def _object(name: str, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ValueError(f"{name} is no JSON object")
+    return content
+
+
+def _parse_factors(kind: Any, temperature: Any, tensors: dict[str, Tensor]) -> Factors:
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise ValueError(f"temperature is {temperature!r}; it must be a number")
+    names = {"latents", "decoder", *(["targets"] if kind == "free" else [])}
+    if kind not in ("free", "next") or tensors.keys() != names:
+        raise ValueError(f"targets is {kind!r}, and the tensors are {sorted(tensors)}")
+    for name, part in tensors.items():
+        if part.dtype != torch.float16:
+            raise ValueError(f"{name} holds {str(part.dtype).removeprefix('torch.')}, not float16")
+        if not part.numel() or not bool(part.isfinite().all()):
+            raise ValueError(f"{name} is empty or holds numbers that are not finite")
+    factors = Factors(**{name: part.float() for name, part in tensors.items()}, temperature=temperature)
+    largest = {name: part.abs().max() for name, part in factors.tensors().items()}
+    of_latents = max(value for name, value in largest.items() if name != "decoder")
+    if not bool((of_latents * largest["decoder"] * len(factors.decoder) / temperature).isfinite()):
+        raise ValueError(f"with temperature {temperature} the logits are not finite")
+    return factors
+
+
+def _parse_vocabulary(version: int, *, ids: Any, titles: Any, fingerprint: Any = None) -> Vocabulary:
+    for name, texts in {"ids": ids, "titles": [] if titles is None else titles}.items():
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{name} of the vocabulary are no list of texts")
     vocabulary = Vocabulary(tuple(ids), None if titles is None else tuple(titles))
-    told = content.get("tokenizer")
-    tokenizer = None if told is None else TOKENIZERS[told["kind"]].restore(told, vocabulary)
-    return Summary(factors=factors, vocabulary=vocabulary, card=Card(**card), tokenizer=tokenizer)
+    if version > 1 and fingerprint != vocabulary.fingerprint:
+        raise ValueError("the vocabulary's fingerprint is not that of its ids")
+    return vocabulary
+
+
+def _parse_card(*, advice: Any, retention: Any = None, **rest: Any) -> Card:
+    measured = None if retention is None else Retention(**_object("retention", retention))
+    return Card(**rest, advice=Advice(**_object("advice", advice)), retention=measured)
+
+
+def _parse_tokenizer(told: dict[str, Any], vocabulary: Vocabulary) -> Tokenizer:
+    if (kind := told.get("kind")) not in TOKENIZERS:
+        raise ValueError(f"its tokenizer is of kind {kind!r}, not one of {', '.join(TOKENIZERS)}")
+    return TOKENIZERS[kind].restore(told, vocabulary)

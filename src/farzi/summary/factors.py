@@ -1,5 +1,6 @@
 """Farzi Data: a handful of synthetic sequences held as latents times a decoder."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,7 +23,7 @@ class Factors:
         temperature: positive; divides the logits.
 
     Raises:
-        ValueError: shapes do not fit each other, or the temperature is not positive.
+        ValueError: shapes do not fit each other, or the temperature is not positive and finite.
     """
 
     latents: Tensor
@@ -39,8 +40,8 @@ class Factors:
             raise ValueError(f"targets {tuple(self.targets.shape)} and latents {tuple(self.latents.shape)} differ")
         if self.targets is None and self.latents.shape[1] < 2:
             raise ValueError("latents without targets need at least 2 positions, the last of them a target only")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}; it must be positive")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}; it must be positive and finite")
 
     @property
     def kind(self) -> str:

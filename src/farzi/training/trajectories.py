@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from farzi.events import cache_folder
 from farzi.files import atomic_write
 from farzi.models import Parameters, SequenceModel, describe_model
+from farzi.reading import in_a_line, read_tensors
 from farzi.training.fit import Fitted, Score, Training, fit
 from farzi.training.sets import RealSequences
 
@@ -109,8 +110,8 @@ class TrajectoryStore:
         if path.is_file():
             try:
                 return _read(path, model)
-            except (SafetensorError, OSError, KeyError, ValueError):
-                logger.warning("%s is damaged and is made again", path)
+            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+                logger.warning("%s is damaged and is made again (%s)", path, in_a_line(error))
         kept: list[Parameters] = []
 
         def observe(_: int, parameters: Parameters) -> None:
@@ -135,18 +136,28 @@ def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> No
     tensors = {f"{at}/{name}": part.contiguous().cpu() for at, group in parts.items() for name, part in group.items()}
     record = {"steps": fitted.steps, "score": fitted.score, "curve": fitted.curve, "seconds": fitted.seconds}
     metadata = {"record": json.dumps(record), "decided_by": json.dumps(decided_by)}
+    metadata["digest"] = _digest(tensors, metadata)
     with atomic_write(path) as file:
         file.write(save(tensors, metadata=metadata))
 
 
 def _read(path: Path, model: SequenceModel) -> Trajectory:
     groups: dict[str, Parameters] = {}
-    with safe_open(path, framework="pt") as file:
-        record = json.loads(file.metadata()["record"])
-        for full_name in file.keys():  # noqa: SIM118
-            at, name = full_name.split("/", 1)
-            groups.setdefault(at, {})[name] = file.get_tensor(full_name)
+    metadata, tensors = read_tensors(path, "delete it")
+    digest = _digest(tensors, metadata)
+    if metadata.get("digest", digest) != digest:  # files of before have none
+        raise ValueError("its checksum does not fit")
+    record = json.loads(metadata["record"])
+    for full_name, part in tensors.items():
+        at, name = full_name.split("/", 1)
+        groups.setdefault(at, {})[name] = part
     best = groups.pop("best")
     record["curve"] = tuple((step, score) for step, score in record["curve"])
     snapshots = tuple(groups[at] for at in sorted(groups, key=int))
     return Trajectory(parameters=best, snapshots=snapshots, fitted=Fitted(model=model, parameters=best, **record))
+
+
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """SHA-256, in hex, of everything else that the file holds."""
+    texts = metadata["record"] + metadata["decided_by"]
+    return hashlib.sha256(save(tensors) + texts.encode()).hexdigest()

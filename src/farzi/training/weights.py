@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from farzi.errors import InputError
 from farzi.events import Vocabulary
 from farzi.files import atomic_write
 from farzi.models import Parameters, SequenceModel, build_model, describe_model
+from farzi.reading import parse_json, read_tensors
 
 _CARD = "farzi_model"
 
@@ -62,19 +62,12 @@ def load_weights(path: str | Path) -> Weights:
         InputError: there is no such file, it is cut short, it holds no trained model, or one that farzi does not bring.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; give a model that `farzi train` wrote")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            parameters = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}); copy or train it again") from error
+    metadata, parameters = read_tensors(path, "give a model that `farzi train` wrote")
     if _CARD not in metadata:
         raise InputError(f"{path} is a safetensors file but not a model that farzi trained")
     try:
-        card = json.loads(metadata[_CARD])
-        description, fingerprint = card["model"], card["vocabulary"]
+        card = parse_json(metadata[_CARD])
+        description, fingerprint = dict(card["model"]), card["vocabulary"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} has a damaged card ({error}); copy or train it again") from error
     return Weights(model=build_model(description), parameters=parameters, vocabulary_fingerprint=fingerprint)

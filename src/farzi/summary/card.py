@@ -1,0 +1,115 @@
+"""What a summary's file says of itself: where it came from, how to train on it, and what was measured."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """How to train on a summary, as found on validation data.
+
+    Args:
+        lr: learning rate of Adam.
+        batch_size: sequences a step.
+        steps: number of steps.
+
+    Raises:
+        ValueError: a number is not positive, or not finite.
+    """
+
+    lr: float
+    batch_size: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not 0 < _number("lr", self.lr) < math.inf:
+            raise ValueError(f"lr is {self.lr}; it must be positive and finite")
+        for name in ("batch_size", "steps"):
+            _at_least_1(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """What models trained on a summary alone keep of those trained on all data, as a study measured it on test data.
+
+    Args:
+        student: name of the model that was trained.
+        seeds: how many were.
+        kept: by metric, the mean on the summary divided by that on all data, for perplexity the inverse.
+
+    Raises:
+        ValueError: there are no seeds, or a share is negative or not finite.
+    """
+
+    student: str
+    seeds: int
+    kept: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        _text("student", self.student)
+        _at_least_1("seeds", self.seeds)
+        _mapping("kept", self.kept)
+        for name, share in self.kept.items():
+            if not 0 <= _number(name, share) < math.inf:
+                raise ValueError(f"{name} is {share}; it must not be negative, and finite")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Where a summary came from and how to use it.
+
+    Args:
+        data: name of the data set.
+        data_fingerprint: of its events, see :attr:`farzi.events.EventData.fingerprint`.
+        num_events: training events that it stands for.
+        model: name and sizes of the model that it was distilled with.
+        advice: how to train on it.
+        origin: everything else that decided it: teachers, objective, outer loop, seed.
+        licence: the terms of the data set, where they are known.
+        retention: what it keeps, once that is measured.
+
+    Raises:
+        ValueError: there are no training events, or the model has no name.
+    """
+
+    data: str
+    data_fingerprint: str
+    num_events: int
+    model: Mapping[str, Any]
+    advice: Advice
+    origin: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    licence: str | None = None
+    retention: Retention | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("data", "data_fingerprint"):
+            _text(name, getattr(self, name))
+        _at_least_1("num_events", self.num_events)
+        for name in ("model", "origin"):
+            _mapping(name, getattr(self, name))
+        _text("name of the model", self.model.get("name"))
+        if self.licence is not None:
+            _text("licence", self.licence)
+
+
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}; it must be a text")
+
+
+def _mapping(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {value!r}; it must be a mapping")
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is {value!r}; it must be a number")
+    return value
+
+
+def _at_least_1(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number, at least 1")

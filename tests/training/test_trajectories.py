@@ -1,0 +1,108 @@
+"""Models trained on full data: read again as they were, and trained again where their file is damaged."""
+
+import json
+import logging
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from farzi.events import EventData, Vocabulary
+from farzi.models import SASRec
+from farzi.training import RealSequences, Training, TrajectoryStore
+
+MODEL = SASRec(dim=4, max_length=4)
+TRAINING = Training(steps=6, batch_size=2, evaluate_every=2)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return TrajectoryStore(folder=tmp_path, num_snapshots=2)
+
+
+def train(store):
+    """The model, and how often it was scored: not at all if it was there."""
+    events = np.arange(20, dtype=np.int32) % 5
+    data = EventData("cycle", events, np.array([0, 10, 20]), Vocabulary(tuple("abcde")))
+    scores: list[float] = []
+
+    def score(_):
+        scores.append(float(len(scores)))
+        return scores[-1]
+
+    trained = store.train(MODEL, RealSequences(data=data, length=4), TRAINING, score, judge="count", seed=0)
+    return trained, len(scores)
+
+
+def same(one, other) -> bool:
+    pairs = zip((one.parameters, *one.snapshots), (other.parameters, *other.snapshots), strict=True)
+    return all(torch.equal(part, found[name]) for kept, found in pairs for name, part in kept.items()) and (
+        replace(one.fitted, parameters={}, seconds=0.0) == replace(other.fitted, parameters={}, seconds=0.0)
+    )
+
+
+def test_a_model_is_trained_once(store):
+    (first, looks), (again, none) = train(store), train(store)
+    assert (looks, none) == (3, 0)
+    assert same(first, again)
+
+
+def test_any_damage_is_noticed_and_the_model_is_trained_again(store, caplog):
+    first, _ = train(store)
+    (path,) = store.folder.iterdir()
+    whole, chance = path.read_bytes(), random.Random(0)
+    start = 8 + int.from_bytes(whole[:8], "little")
+    cuts = [whole[:size] for size in (0, 5, 100, len(whole) - 1)]
+    flips = [bytearray(whole) for _ in range(12)]
+    for changed in flips:
+        changed[chance.randrange(start, len(whole))] ^= 4
+    for content in (*cuts, *map(bytes, flips), b"[" * 10_000):
+        path.write_bytes(content)
+        caplog.clear()
+        again, looks = train(store)
+        assert looks == 3
+        assert same(first, again)
+        assert f"{path} is damaged and is made again (" in caplog.text
+
+
+def test_a_header_that_is_damaged_changes_nothing_that_is_read(store):
+    first, _ = train(store)
+    (path,) = store.folder.iterdir()
+    whole, chance = path.read_bytes(), random.Random(0)
+    for _ in range(12):
+        changed = bytearray(whole)
+        changed[chance.randrange(8, 8 + int.from_bytes(whole[:8], "little"))] ^= 4
+        path.write_bytes(changed)
+        assert same(first, train(store)[0])
+
+
+@pytest.mark.parametrize("record", ["[]", "3", "{}", '{"curve": 1}', "{" * 5000])
+def test_a_record_that_is_none_is_made_again(store, caplog, record):
+    train(store)
+    (path,) = store.folder.iterdir()
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() | {"record": record}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del metadata["digest"]
+    save_file(tensors, path, metadata=metadata)
+    with caplog.at_level(logging.WARNING):
+        assert train(store)[1] == 3
+    assert "is made again" in caplog.text
+
+
+def test_files_from_before_there_were_checksums_are_read(store):
+    first, _ = train(store)
+    (path,) = store.folder.iterdir()
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert json.loads(metadata["decided_by"])["seed"] == 0
+    del metadata["digest"]
+    save_file(tensors, path, metadata=metadata)
+    again, looks = train(store)
+    assert looks == 0
+    assert same(first, again)
