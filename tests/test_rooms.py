@@ -16,7 +16,7 @@ STOREYS = [
     {"training"},
     {"summary"},
     {"events", "metagrad", "models"},
-    {"files"},
+    {"devices", "files"},
     {"errors"},
 ]
 FLOOR = {room: -depth for depth, rooms in enumerate(STOREYS) for room in rooms}

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from farzi.devices import find_device
 from farzi.distill import SEARCHABLE, Tuned, distill, read_costs, tune
 from farzi.errors import InputError
 from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
@@ -27,6 +28,7 @@ from farzi.models import build_model, shortened
 from farzi.options import (
     SHORT,
     add_data_argument,
+    add_device_option,
     add_model_option,
     add_reading_options,
     new_parser,
@@ -156,6 +158,7 @@ def _distill(call: Call) -> None:
     def begin() -> None:
         _write_recipe(folder / "config.yaml", call.given)
 
+    find_device(options.device)  # before a large file is read
     data = read_data(options)
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
     with show_progress(_NEWS) as show:
@@ -181,6 +184,7 @@ def _tune(call: Call) -> None:
     def keep(tuned: Tuned) -> None:
         _write_recipe(folder / "recipe.yaml", call.given, tuned.best.parameters)
 
+    find_device(options.device)
     data = read_data(options)
     task = task_of(data)
     names = inspect.signature(tune).parameters.keys() - {*_NOT_IN_A_RECIPE, "folder"}
@@ -197,6 +201,7 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="folder of a run, or a summary's file")
     parser.add_argument("-o", "--output", type=str | None, help="result file; for a run, its result.json by default")
     parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
+    add_device_option(parser)
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
     parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
     add_reading_options(parser)
@@ -206,6 +211,7 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
 
 def _evaluate(call: Call) -> None:
     options, target = call.options, Path(call.options.summary)
+    find_device(options.device)
     try:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
@@ -231,6 +237,7 @@ def _evaluate(call: Call) -> None:
             methods=options.methods,
             costs=costs,
             workers=options.workers,
+            device=options.device,
             watch=watch,
         )
     _RESULTS.print(result_table(rows))
@@ -261,21 +268,22 @@ def _add_train_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="a summary's file")
     parser.add_argument("-o", "--output", type=str, required=True, help="file of the trained model")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
+    add_device_option(parser)
     parser.add_argument("--data", type=str | None, help="chooses the step on validation; else the card's advice counts")
     add_reading_options(parser)
     add_model_option(parser)
 
 
 def _train(call: Call) -> None:
-    options, summary = call.options, load(call.options.summary)
+    options, device, summary = call.options, find_device(call.options.device), load(call.options.summary)
     model = shortened(options.model or build_model(summary.card.model), summary.factors.length)
     if options.data is None and options.text is None:
-        fitted, score = fit(model, summary, seed=options.seed), ""
+        fitted, score = fit(model, summary, seed=options.seed, device=options.device), ""
     else:
-        task, advice = task_of(read_data(options, summary=summary)), summary.card.advice
+        task, advice = task_of(read_data(options, summary=summary), device), summary.card.advice
         check_fits(summary, task, model)
         training = replace(task.student, lr=advice.lr, batch_size=advice.batch_size)
-        fitted = fit(model, summary, training, task.score(model), seed=options.seed)
+        fitted = fit(model, summary, training, task.score(model), seed=options.seed, device=options.device)
         score = f", {task.headline} {task.format(fitted.score)} on validation data"
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)
     print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{score}")

@@ -162,6 +162,15 @@ def add_model_option(parser: ArgumentParser) -> None:
     )
 
 
+def add_device_option(parser: ArgumentParser) -> None:
+    """Add where models are trained, to commands whose function does not take all of its options from the line.
+
+    Args:
+        parser: gets the option.
+    """
+    parser.add_argument("--device", type=str, default="cpu", help="where models are trained, such as cuda")
+
+
 def read_data(
     options: Namespace, recorded: Namespace | None = None, summary: Summary | None = None
 ) -> EventData | TextData:

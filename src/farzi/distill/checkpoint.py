@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from farzi.devices import CPU
 from farzi.errors import InputError
 from farzi.files import atomic_write
 from farzi.summary import Factors
@@ -47,7 +48,7 @@ class OuterState:
         return math.exp(float(self.log_lr))
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers, ready to be written."""
+        """Tensors and numbers, ready to be written once they are on the CPU."""
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         groups = {"tensors": self.tensors, "average": self.average, "best": self.best, "carry": self.carry}
         return {**numbers, **groups, "log_lr": self.log_lr}
@@ -88,7 +89,7 @@ class Checkpoints:
         if self.path is None:
             return
         content = io.BytesIO()
-        torch.save({"state": state.state_dict(), "optimizer": optimizer.state_dict()}, content)
+        torch.save(_on_cpu({"state": state.state_dict(), "optimizer": optimizer.state_dict()}), content)
         with atomic_write(self.path) as file:
             file.write(content.getvalue())
 
@@ -114,6 +115,15 @@ class Checkpoints:
         except (OSError, KeyError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise InputError(f"{self.path} cannot be resumed from ({error}); start again in a new folder") from error
         return True
+
+
+def _on_cpu(content: Any) -> Any:
+    """The same dictionaries and lists, with their tensors on the CPU."""
+    if isinstance(content, torch.Tensor):
+        return content.to(CPU)
+    if isinstance(content, dict):
+        return {name: _on_cpu(part) for name, part in content.items()}
+    return [_on_cpu(part) for part in content] if isinstance(content, list) else content
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from farzi.devices import CPU, find_device
 from farzi.distill.checkpoint import Checkpoints, locked
 from farzi.distill.loop import OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
@@ -81,6 +82,7 @@ def distill(
     resume: bool = False,
     store: TrajectoryStore | None = None,
     workers: int = 1,
+    device: str = "cpu",
     watch: Watch = Watch(),
 ) -> Summary:
     """Learn a summary of a data set (Farzi Data; Sachdeva et al., 2023, arXiv 2310.09983).
@@ -101,18 +103,20 @@ def distill(
         resume: go on from the folder's checkpoint.
         store: where trained teachers are kept; the user's cache folder by default.
         workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
+        device: where everything is computed, as torch names it, such as ``cuda``.
         watch: told how far it is.
 
     Returns:
-        the summary that did best on validation data.
+        the summary that did best on validation data, on the CPU.
 
     Raises:
         InputError: the data cannot be split, the model cannot read the length, the folder is in use, holds a finished
-            or another run, or cannot be written, or the gradients are not finite.
+            or another run, or cannot be written, the gradients are not finite, or torch cannot compute on the device.
     """
+    task = task_of(data, find_device(device))
     with Workers(workers) as pool:
         work = Work(
-            task_of(data),
+            task,
             model,
             size,
             objective,
@@ -204,6 +208,7 @@ class Work:
             "peak_mb": peak_mb(),
             "progress": asdict(progress),
         }
+        factors = factors.to(CPU)
         return Summary(factors=factors, vocabulary=data.vocabulary, card=card, tokenizer=self.task.tokenizer), record
 
     def _train_teachers(self) -> list[Trajectory]:
@@ -239,7 +244,7 @@ class Work:
         )
 
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
-        return tuple((self.model, trajectory.parameters) for trajectory in trained)
+        return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)
 
     def _student_model(self) -> SequenceModel:
         return shortened(self.model, self.size.length)
@@ -251,7 +256,7 @@ class Work:
         """Train students on the factors; their seeds are not those of any study."""
         settings = replace(self.task.student, lr=lr, batch_size=self._batch_size())
         seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
-        shared = (self.task, self._student_model(), factors, settings)
+        shared = (self.task, self._student_model(), factors.to(CPU), settings)
         scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
 
@@ -263,7 +268,7 @@ def _teacher(task: Task, model: SequenceModel, training: Training, store: Trajec
 
 def _student(task: Task, model: SequenceModel, factors: Factors, training: Training, seed: int) -> tuple[float, int]:
     """Train a judge: the score and the steps that it reached it with."""
-    fitted = fit(model, as_training_set(factors), training, task.score(model), seed=seed)
+    fitted = fit(model, as_training_set(factors.to(task.device)), training, task.score(model), seed=seed)
     return fitted.score, fitted.steps
 
 

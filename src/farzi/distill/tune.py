@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from farzi.devices import find_device
 from farzi.distill.checkpoint import Checkpoints, locked
 from farzi.distill.distill import Size, Work
 from farzi.distill.loop import DivergedError, OuterLoop, Progress
@@ -44,6 +45,7 @@ def tune(
     resume: bool = False,
     store: TrajectoryStore | None = None,
     workers: int = 1,
+    device: str = "cpu",
     watch: SearchWatch = SearchWatch(),
 ) -> Tuned:
     """Search for options with which a summary does better on validation data; needs optuna (the extra ``tune``).
@@ -70,6 +72,7 @@ def tune(
         resume: go on after the folder's trials.
         store: where trained teachers are kept; the user's cache folder by default.
         workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
+        device: where everything is computed, as torch names it, such as ``cuda``.
         watch: told how far it is.
 
     Returns:
@@ -77,14 +80,15 @@ def tune(
 
     Raises:
         InputError: optuna is missing, an option cannot be searched, the first trial cannot be made (see
-            :func:`distill`), or the folder is in use, holds a search or something else, or cannot be written.
+            :func:`distill`), the folder is in use, holds a search or something else, or cannot be written, or torch
+            cannot compute on the device.
     """
     if trials < 1 or not minutes > 0:
         raise InputError(f"--trials is {trials} and --minutes {minutes:g}; both must be positive")
-    folder = Path(folder)
+    folder, task = Path(folder), task_of(data, find_device(device))
     with Workers(workers) as pool:
         work = Work(
-            task_of(data),
+            task,
             model,
             size,
             objective,

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from farzi.devices import seeded
 from farzi.models import (
     Parameters,
     SequenceModel,
@@ -183,8 +184,7 @@ def factorise(
     generator = torch.Generator().manual_seed(seed)
     count = len(distributions)
     some = _logits(distributions[torch.randperm(count, generator=generator)[:START_ROWS]])
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed, some.device):
         _, values, right = torch.svd_lowrank(some, min(rank, *some.shape), niter=4)
     scale = values.clamp_min(torch.finfo(values.dtype).eps).sqrt()
     pad = rank - len(scale)

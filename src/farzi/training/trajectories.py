@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from farzi.devices import CPU
 from farzi.events import cache_folder
 from farzi.files import atomic_write
 from farzi.models import Parameters, SequenceModel, describe_model
@@ -49,7 +50,7 @@ class Teachers:
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """One model trained on the full data.
+    """One model trained on the full data; all its tensors rest on the CPU.
 
     Args:
         parameters: at the best step.
@@ -114,7 +115,7 @@ class TrajectoryStore:
         kept: list[Parameters] = []
 
         def observe(_: int, parameters: Parameters) -> None:
-            kept.append({name: part.clone() for name, part in parameters.items()})
+            kept.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
 
         fitted = fit(model, data, training, score, seed=seed, observe=observe)
         looks = sum(step < fitted.steps for step, _ in fitted.curve)
@@ -132,7 +133,7 @@ def _described(training: Training) -> dict[str, Any]:
 def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> None:
     fitted = trajectory.fitted
     parts = {"best": trajectory.parameters} | {f"{i}": part for i, part in enumerate(trajectory.snapshots)}
-    tensors = {f"{at}/{name}": part.contiguous().cpu() for at, group in parts.items() for name, part in group.items()}
+    tensors = {f"{at}/{name}": part.contiguous() for at, group in parts.items() for name, part in group.items()}
     record = {"steps": fitted.steps, "score": fitted.score, "curve": fitted.curve, "seconds": fitted.seconds}
     metadata = {"record": json.dumps(record), "decided_by": json.dumps(decided_by)}
     with atomic_write(path) as file:
