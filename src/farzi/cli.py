@@ -7,6 +7,7 @@ import inspect
 import logging
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
@@ -159,11 +160,14 @@ def _distill(call: Call) -> None:
         _write_recipe(folder / "config.yaml", call.given)
 
     find_device(options.device)  # before a large file is read
+    began, minutes = time.monotonic(), options.loop.minutes
     data = read_data(options)
+    left = minutes - (time.monotonic() - began) / 60
+    loop = replace(options.loop, minutes=max(left, minutes / 2))  # something can be made of half the time
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
     with show_progress(_NEWS) as show:
-        watch = watch_distillation(show, task_of(data), options.loop, options.teachers, begin)
-        chosen = {name: options[name] for name in names}
+        watch = watch_distillation(show, task_of(data), loop, begin)
+        chosen = {name: options[name] for name in names} | {"loop": loop}
         summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
     _RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
@@ -189,7 +193,7 @@ def _tune(call: Call) -> None:
     task = task_of(data)
     names = inspect.signature(tune).parameters.keys() - {*_NOT_IN_A_RECIPE, "folder"}
     with show_progress(_NEWS) as show:
-        watch = watch_search(show, task, options.loop, options.teachers, options.trials, options.minutes, keep)
+        watch = watch_search(show, task, options.loop, options.trials, options.minutes, keep)
         chosen = {name: options[name] for name in names}
         tuned = tune(data, folder, **chosen, resume=options.resume, watch=watch)
     _RESULTS.print(search_table(tuned, task))

@@ -19,7 +19,7 @@ from farzi.summary import Factors
 
 _NUMBERS = (
     "step", "seconds", "skipped", "skipped_in_row", "loss", "score", "best_score", "best_step",
-    "best_log_lr", "best_fit_steps",
+    "best_log_lr", "best_fit_steps", "judge_seconds",
 )  # fmt: skip
 
 
@@ -29,16 +29,17 @@ class OuterState:
     Args:
         start: factors to begin with; not changed.
         lr: inner learning rate to begin with.
+        seconds: that were spent before.
     """
 
-    def __init__(self, start: Factors, lr: float) -> None:
+    def __init__(self, start: Factors, lr: float, seconds: float = 0.0) -> None:
         self.tensors = {name: part.detach().clone() for name, part in start.tensors().items()}
         self.average = {name: part.clone() for name, part in self.tensors.items()}
         self.best = {name: part.clone() for name, part in self.tensors.items()}
         self.log_lr = torch.tensor(math.log(lr))
         self.carry: dict[str, torch.Tensor] = {}
         self.step = self.best_step = self.best_fit_steps = self.skipped = self.skipped_in_row = 0
-        self.seconds = self.loss = 0.0
+        self.seconds, self.loss, self.judge_seconds = seconds, 0.0, 0.0
         self.score = self.best_score = -math.inf
         self.best_log_lr = math.log(lr)
 
@@ -56,7 +57,8 @@ class OuterState:
     def load_state_dict(self, content: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave; tensors are filled in place, as an optimiser holds on to them."""
         for name in _NUMBERS:
-            setattr(self, name, content[name])
+            if name != "judge_seconds" or name in content:  # checkpoints of before have none
+                setattr(self, name, content[name])
         for group in ("tensors", "average", "best"):
             for name, part in getattr(self, group).items():
                 part.copy_(content[group][name])

@@ -1,7 +1,7 @@
 """From real data to a summary: teachers, start, outer loop."""
 
-import itertools
 import json
+import math
 import statistics
 import time
 from dataclasses import asdict, dataclass, replace
@@ -9,21 +9,26 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from farzi.devices import CPU, find_device
 from farzi.distill.checkpoint import Checkpoints, locked
 from farzi.distill.loop import OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective, Problem
+from farzi.distill.plan import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Plan, keep_plan, read_plan
 from farzi.distill.settings import claim, describe_choice
-from farzi.distill.watch import TeacherProgress, Watch
+from farzi.distill.teaching import Teaching, round_down
+from farzi.distill.watch import Watch
 from farzi.errors import InputError
 from farzi.evaluation import Task, peak_mb, task_of
 from farzi.events import EventData, TextData
 from farzi.files import write_json
-from farzi.models import SASRec, SequenceModel, describe_model, shortened
+from farzi.models import SequenceModel, describe_model, shortened
 from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
 from farzi.training import (
+    Speed,
     Teachers,
     Training,
     Trajectory,
@@ -31,6 +36,7 @@ from farzi.training import (
     Workers,
     as_training_set,
     fit,
+    measure_speed,
 )
 
 
@@ -71,7 +77,7 @@ _BUDGET = ("steps", "minutes", "checkpoint_every")
 def distill(
     data: EventData | TextData,
     *,
-    model: SequenceModel = SASRec(),
+    model: SequenceModel | None = None,
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
@@ -92,7 +98,8 @@ def distill(
 
     Args:
         data: real sequences, whose last two events are held out, or a text in three parts.
-        model: the teachers; the students are the same with as short a memory as the summary's sequences.
+        model: the teachers; the students are the same with as short a memory as the summary's sequences. None takes
+            SASRec, and for text a Transformer.
         size: of the summary.
         objective: what the outer loop follows.
         loop: how it does so.
@@ -117,7 +124,7 @@ def distill(
     with Workers(workers) as pool:
         work = Work(
             task,
-            model,
+            model or task.default_model,
             size,
             objective,
             loop,
@@ -127,11 +134,12 @@ def distill(
             store or TrajectoryStore(),
             pool,
             watch,
+            task.student,
         )
         work.check()
         if run is None:
             watch.begin()
-            return work.summarise(Checkpoints())[0]
+            return work.in_time().summarise(Checkpoints())[0]
         return _in_folder(Path(run), work, resume)
 
 
@@ -150,6 +158,8 @@ class Work:
     store: TrajectoryStore
     workers: Workers
     watch: Watch
+    student: Training
+    planning_seconds: float = 0.0
 
     def check(self) -> None:
         """Refuse data that nothing can be learned from, and sizes that do not fit, before anything is written."""
@@ -176,14 +186,13 @@ class Work:
 
     def summarise(self, checkpoints: Checkpoints) -> tuple[Summary, dict[str, Any]]:
         """The summary, and a record of what it took."""
-        trained = self._train_teachers()
+        trained = self._teaching().train()
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
         start = self._start(trained)
         student = self._student_model()
         snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
         problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
-        before_loop = time.monotonic() - began
         factors, lr, steps, progress = run_loop(
             self.loop,
             self.objective,
@@ -193,6 +202,7 @@ class Work:
             seed=self.seed,
             checkpoints=checkpoints,
             watch=self.watch.progress,
+            spent=self.planning_seconds + time.monotonic() - began,
         )
         card = Card(
             data=data.name,
@@ -204,33 +214,57 @@ class Work:
         )
         record = {
             "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),
-            "distill_s": before_loop + progress.seconds,
+            "distill_s": progress.seconds - self.planning_seconds,
             "peak_mb": peak_mb(),
             "progress": asdict(progress),
         }
         factors = factors.to(CPU)
         return Summary(factors=factors, vocabulary=data.vocabulary, card=card, tokenizer=self.task.tokenizer), record
 
-    def _train_teachers(self) -> list[Trajectory]:
-        count = self.teachers.count
-        shared = (self.task, self.model, self.teachers.training, self.store)
-        if self.workers.count > 1:  # they leave the trained models in the store
-            trained = self.workers.map(_teacher, *(repeat(one) for one in shared), range(count))
-            for number, score in enumerate(trained, 1):
-                steps = self.teachers.training.steps
-                self.watch.teacher(TeacherProgress(number=number, count=count, step=steps, score=score))
-        return [self._train_teacher(seed) for seed in range(count)]
+    def in_time(self, path: Path | None = None) -> "Work":
+        """The same with as many teachers, and as long judgements, as there is time for.
 
-    def _train_teacher(self, seed: int) -> Trajectory:
-        training, count = self.teachers.training, self.teachers.count
-        every = training.steps_between_looks(self.task.real(self.model))
-        steps = itertools.count(every, every)
+        Args:
+            path: of a file that tells what was planned before, and keeps what is planned now; None keeps nothing.
+        """
+        plan = None if path is None else read_plan(path)
+        if plan is None and math.isinf(self.loop.minutes):
+            return self
+        if plan is None:
+            plan = self._plan(60 * self.loop.minutes)
+            if path is not None:
+                keep_plan(path, plan)
+        return replace(self, teachers=plan.teachers, student=plan.student, planning_seconds=plan.seconds)
 
-        def watch(score: float) -> None:
-            step = min(next(steps), training.steps)
-            self.watch.teacher(TeacherProgress(number=seed + 1, count=count, step=step, score=score))
+    def _plan(self, seconds: float) -> Plan:
+        began = time.monotonic()
+        teachers = self._teaching().train_within(TEACHERS_SHARE * seconds)
+        student = self._student_within(JUDGEMENT_SHARE * seconds)
+        return Plan(teachers, student, time.monotonic() - began)
 
-        return self.task.train(self.model, training, self.store, seed, watch)
+    def _student_within(self, seconds: float) -> Training:
+        """The training of students for which a judgement has time; how long they take does not hang on the summary."""
+        size, vocab_size = self.size, self.task.data.vocab_size
+        latents = torch.zeros(size.sequences, size.length + (size.targets == "next"), size.rank)
+        targets = torch.zeros_like(latents) if size.targets == "free" else None
+        factors = Factors(latents=latents, decoder=torch.zeros(size.rank, vocab_size), targets=targets)
+        shared = (self.task, self._student_model(), factors, self._student_training(self.objective.lr))
+        at_once = min(self.judges, self.workers.count)
+        speeds = list(self.workers.map(_try_student, *(repeat(one, at_once) for one in shared)))
+        each = seconds / math.ceil(self.judges / self.workers.count)
+        steps = min(speed.steps_within(each, self.student.evaluate_every) for speed in speeds)
+        steps = max(round_down(steps), LEAST_STUDENT_STEPS)
+        return replace(self.student, steps=min(steps, self.student.steps))
+
+    def _teaching(self) -> Teaching:
+        return Teaching(
+            task=self.task,
+            model=self.model,
+            teachers=self.teachers,
+            store=self.store,
+            workers=self.workers,
+            watch=self.watch.teacher,
+        )
 
     def _start(self, trained: list[Trajectory]) -> Factors:
         drawn = self.task.draw(self.size.sequences, self.size.length, self.seed)
@@ -252,24 +286,26 @@ class Work:
     def _batch_size(self) -> int:
         return min(self.objective.batch_size, self.size.sequences)
 
+    def _student_training(self, lr: float) -> Training:
+        return replace(self.student, lr=lr, batch_size=self._batch_size())
+
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
-        settings = replace(self.task.student, lr=lr, batch_size=self._batch_size())
         seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
-        shared = (self.task, self._student_model(), factors.to(CPU), settings)
+        shared = (self.task, self._student_model(), factors.to(CPU), self._student_training(lr))
         scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
-
-
-def _teacher(task: Task, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> float:
-    """Train a teacher into the store."""
-    return task.train(model, training, store, seed).fitted.score
 
 
 def _student(task: Task, model: SequenceModel, factors: Factors, training: Training, seed: int) -> tuple[float, int]:
     """Train a judge: the score and the steps that it reached it with."""
     fitted = fit(model, as_training_set(factors.to(task.device)), training, task.score(model), seed=seed)
     return fitted.score, fitted.steps
+
+
+def _try_student(task: Task, model: SequenceModel, factors: Factors, training: Training) -> Speed:
+    """See how long the training of a judge takes."""
+    return measure_speed(model, as_training_set(factors.to(task.device)), training, task.score(model))
 
 
 def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
@@ -284,7 +320,7 @@ def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
             metrics.add(now)
             told(now)
 
-        work = replace(work, watch=replace(work.watch, progress=progress))
+        work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "plan.json")
         summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)

@@ -21,7 +21,7 @@ from farzi.distill.watch import SearchWatch
 from farzi.errors import InputError
 from farzi.evaluation import task_of
 from farzi.events import EventData, TextData
-from farzi.models import SASRec, SequenceModel
+from farzi.models import SequenceModel
 from farzi.summary import Summary
 from farzi.training import Teachers, TrajectoryStore, Workers
 
@@ -35,7 +35,7 @@ def tune(
     search: Collection[str] = SEARCHABLE,
     trials: int = 20,
     minutes: float = math.inf,
-    model: SequenceModel = SASRec(),
+    model: SequenceModel | None = None,
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
@@ -62,10 +62,11 @@ def tune(
         search: names of the options that are searched; all that can be by default.
         trials: how many, those of before among them where a search is resumed.
         minutes: after so many, counted over all resumptions, no further trial begins; infinite by default.
-        model: the teachers; the students are the same with as short a memory as the summary's sequences.
+        model: the teachers; the students are the same with as short a memory as the summary's sequences. None takes
+            SASRec, and for text a Transformer.
         size: of the summary.
         objective: what the outer loop follows.
-        loop: how it does so in each trial.
+        loop: how it does so in each trial; the time that the teachers took counts in each.
         teachers: models trained on the full data, once for all trials.
         judges: students trained for each judgement on validation data.
         seed: of everything that is drawn; teachers have seeds from 0 on.
@@ -89,7 +90,7 @@ def tune(
     with Workers(workers) as pool:
         work = Work(
             task,
-            model,
+            model or task.default_model,
             size,
             objective,
             loop,
@@ -99,6 +100,7 @@ def tune(
             store or TrajectoryStore(),
             pool,
             watch,
+            task.student,
         )
         work.check()
         searched = ranges(work, search)
@@ -116,6 +118,7 @@ def tune(
                 suggestions.add(one)
             if not tried:
                 suggestions.begin_with(values(work, searched))
+            work = work.in_time(folder / "plan.json")
             return _Search(work, suggestions, folder, watch).run(Tuned(tried), trials, minutes)
 
 

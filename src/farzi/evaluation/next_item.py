@@ -11,7 +11,7 @@ from farzi.errors import InputError
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, Splits, leave_last_two_out
-from farzi.models import Parameters, SequenceModel
+from farzi.models import Parameters, SASRec, SequenceModel
 from farzi.training import Score, Training
 
 
@@ -32,6 +32,7 @@ class NextItem(Task):
     device: torch.device = CPU  # pyright: ignore[reportIncompatibleVariableOverride]
 
     headline = "nDCG@100"
+    default_model = SASRec()
     student = Training(steps=6000, evaluate_every=40, patience=12)
 
     @cached_property

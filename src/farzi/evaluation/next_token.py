@@ -10,7 +10,7 @@ from farzi.devices import CPU
 from farzi.evaluation.likelihood import Likelihood, stream_likelihood
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, TextData, Tokenizer
-from farzi.models import Parameters, SequenceModel
+from farzi.models import Parameters, SequenceModel, Transformer
 from farzi.training import Score, Training
 
 LOOK_TOKENS = 100_000
@@ -41,6 +41,7 @@ class NextToken(Task):
     device: torch.device = CPU  # pyright: ignore[reportIncompatibleVariableOverride]
 
     headline = "perplexity"
+    default_model = Transformer()
     student = Training(steps=1500, decay=0.3, evaluate_every=250, patience=3)
 
     def __post_init__(self) -> None:

@@ -24,6 +24,9 @@ class Task(ABC):
     headline: ClassVar[str]
     """The metric by which people are told how good a model is on validation data."""
 
+    default_model: ClassVar[SequenceModel]
+    """What is trained where no model is named."""
+
     student: ClassVar[Training]
     """How students are trained on a few sequences, unless said otherwise; learning rate and batch size differ."""
 
@@ -136,3 +139,17 @@ class Task(ABC):
             return value
 
         return store.train(model, self.real(model), training, score, judge=self.judge, seed=seed)
+
+    def trained(self, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> Trajectory | None:
+        """A model that was trained on the full data before.
+
+        Args:
+            model: what was trained.
+            training: how.
+            store: of models trained before.
+            seed: of the training.
+
+        Returns:
+            the trained model with snapshots, or None if the store does not hold it.
+        """
+        return store.find(model, self.real(model), training, judge=self.judge, seed=seed)
