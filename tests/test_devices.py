@@ -29,6 +29,7 @@ from farzi.evaluation import NextItem, NextToken, Study, evaluate, task_of
 from farzi.events import CharTokenizer, EventData, TextData, Vocabulary
 from farzi.metagrad import SGD, Segments, Tree, Unstep
 from farzi.models import MODELS, ModuleModel, SASRec, Transformer
+from farzi.summary import initialise
 from farzi.training import Teachers, Training, TrajectoryStore, Workers, fit
 
 THERE = "meta"
@@ -119,9 +120,13 @@ def text() -> TextData:
 
 
 @pytest.fixture(autouse=True)
-def short_judgements(monkeypatch):
+def little_work(monkeypatch):
+    """Every operation passes through Python here, twice."""
     for task in (NextItem, NextToken):
         monkeypatch.setattr(task, "student", QUICK)
+    monkeypatch.setattr(sys.modules["farzi.evaluation.study"], "STUDENT_LRS", (1e-2,))
+    descend = initialise._descend
+    monkeypatch.setattr(initialise, "_descend", lambda *given, lr, steps: descend(*given, lr=lr, steps=min(steps, 3)))
 
 
 def run(device: str, folder, data=None, model=None, **changes):

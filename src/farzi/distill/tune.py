@@ -9,7 +9,6 @@ from pathlib import Path
 
 from farzi.devices import find_device
 from farzi.distill.checkpoint import Checkpoints, locked
-from farzi.distill.distill import Size, Work
 from farzi.distill.loop import DivergedError, OuterLoop, Progress
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.objective import Objective
@@ -18,6 +17,7 @@ from farzi.distill.settings import claim
 from farzi.distill.suggest import Suggestions
 from farzi.distill.trials import Trial, Tuned, read_trials, write_trials
 from farzi.distill.watch import SearchWatch
+from farzi.distill.work import Size, Work
 from farzi.errors import InputError
 from farzi.evaluation import task_of
 from farzi.events import EventData, TextData
