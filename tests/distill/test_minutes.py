@@ -13,9 +13,9 @@ import pytest
 import torch
 from test_distill import LENGTH, SMALL, cyclic_data
 
-from farzi.distill import Checkpoints, OuterGradient, OuterLoop, Verdict, distill, run_loop
+from farzi.distill import Checkpoints, OuterGradient, OuterLoop, Verdict, distill, run_loop, teaching
 from farzi.distill.plan import LEAST_STUDENT_STEPS, Plan, keep_plan, read_plan
-from farzi.distill.teaching import Teaching, round_down
+from farzi.distill.teaching import round_down
 from farzi.errors import InputError
 from farzi.evaluation import NextItem, NextToken, Study, evaluate
 from farzi.events import CharTokenizer, TextData, Vocabulary
@@ -161,10 +161,10 @@ def test_few_whole_teachers_are_better_than_many_half_ones(
         clock.now += 10
         return Speed(1.0, 0.0)
 
-    monkeypatch.setattr("farzi.distill.teaching.measure_speed", measure)
+    monkeypatch.setattr(teaching, "measure_speed", measure)
     task = School(cyclic_data())
     task.enter(clock, times, stored)
-    teaching = Teaching(
+    school = teaching.Teaching(
         task=task,
         model=MODEL,
         teachers=Teachers(count=4, training=TRAINING),
@@ -172,7 +172,7 @@ def test_few_whole_teachers_are_better_than_many_half_ones(
         workers=AtOnce(clock) if workers == 2 else Workers(1),
         watch=lambda _: None,
     )
-    assert teaching.train_within(100) == Teachers(count=count, training=replace(TRAINING, steps=steps))
+    assert school.train_within(100) == Teachers(count=count, training=replace(TRAINING, steps=steps))
     assert task.begun == begun
 
 
@@ -180,7 +180,7 @@ def test_no_teachers_take_no_time(store):
     task = School(cyclic_data())
     task.enter(None, [], [])
     shared = {"task": task, "model": MODEL, "store": store, "workers": Workers(1), "watch": lambda _: None}
-    assert Teaching(teachers=Teachers(count=0), **shared).train_within(9) == Teachers(count=0)
+    assert teaching.Teaching(teachers=Teachers(count=0), **shared).train_within(9) == Teachers(count=0)
 
 
 class Slow:
@@ -294,7 +294,8 @@ def test_a_run_keeps_its_plan_when_it_is_resumed_with_other_minutes(clock, store
         assert again.card.origin["teachers"] == first.card.origin["teachers"]
 
 
-def test_more_time_than_is_needed_changes_nothing(store, tmp_path):
+def test_more_time_than_is_needed_changes_nothing(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(NextItem, "student", Training(steps=40, evaluate_every=20))
     plain = distill(cyclic_data(), **SMALL, store=store)
     timed = {**SMALL, "loop": replace(SMALL["loop"], minutes=600)}
     for folder in (store.folder, tmp_path / "other"):
@@ -315,7 +316,8 @@ def test_a_plan_is_read_again_or_found_damaged(tmp_path):
 
 
 def test_the_data_says_which_model_is_the_default(store, monkeypatch):
-    monkeypatch.setattr(NextToken, "student", Training(steps=2))
+    for task in (NextItem, NextToken):
+        monkeypatch.setattr(task, "student", Training(steps=2))
     given = {name: value for name, value in SMALL.items() if name != "model"}
     assert distill(cyclic_data(), **given, store=store).card.model == {"name": "sasrec", **asdict(SASRec())}
     tokens = torch.arange(600).remainder(5).int().numpy()
