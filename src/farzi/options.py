@@ -97,7 +97,7 @@ def _skip_value(option: str, words: Iterator[str]) -> bool:
 
 
 def spell_out(words: Sequence[str]) -> list[str]:
-    """Replace short forms and names of models, and put a recipe first, so that the command line has the last word.
+    """Replace short forms and names of models, and put a recipe first and a model second, before what changes them.
 
     Args:
         words: as they were typed.
@@ -109,6 +109,7 @@ def spell_out(words: Sequence[str]) -> list[str]:
         InputError: there is no model of this name.
     """
     recipe: list[str] = []
+    model: list[str] = []
     spelt: list[str] = []
     for word in words:
         option, equals, value = word.partition("=")
@@ -118,14 +119,14 @@ def spell_out(words: Sequence[str]) -> list[str]:
         elif option == "--config" and equals:
             recipe.append(word)
         elif before == "--model":
-            spelt += _sizes(path := _class_path(word), words, [path])
+            model = _sizes(path := _class_path(word), words, [spelt.pop(), path])
         elif option == "--model" and equals:
-            spelt += _sizes(path := _class_path(value), words, [f"--model={path}"])
+            model = _sizes(path := _class_path(value), words, [f"--model={path}"])
         elif option in (short := SHORT.get(words[0], {})):
             spelt.append(short[option] + equals + value)
         else:
             spelt.append(word)
-    return [*spelt[:1], *recipe, *spelt[1:]]
+    return [*spelt[:1], *recipe, *model, *spelt[1:]]
 
 
 def _class_path(model: str) -> str:
