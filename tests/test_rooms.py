@@ -16,7 +16,7 @@ STOREYS = [
     {"training"},
     {"summary"},
     {"events", "metagrad", "models"},
-    {"files", "reading"},
+    {"devices", "files", "reading"},
     {"errors"},
 ]
 FLOOR = {room: -depth for depth, rooms in enumerate(STOREYS) for room in rooms}

@@ -7,6 +7,7 @@ import inspect
 import logging
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from farzi.devices import find_device
 from farzi.distill import SEARCHABLE, Tuned, distill, read_costs, tune
 from farzi.errors import InputError
 from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of, with_retention
@@ -27,6 +29,7 @@ from farzi.models import build_model, shortened
 from farzi.options import (
     SHORT,
     add_data_argument,
+    add_device_option,
     add_model_option,
     add_reading_options,
     new_parser,
@@ -157,11 +160,15 @@ def _distill(call: Call) -> None:
     def begin() -> None:
         _write_recipe(folder / "config.yaml", call.given)
 
+    find_device(options.device)  # before a large file is read
+    began, minutes = time.monotonic(), options.loop.minutes
     data = read_data(options)
+    left = minutes - (time.monotonic() - began) / 60
+    loop = replace(options.loop, minutes=max(left, minutes / 2))  # something can be made of half the time
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
     with show_progress(_NEWS) as show:
-        watch = watch_distillation(show, task_of(data), options.loop, options.teachers, begin)
-        chosen = {name: options[name] for name in names}
+        watch = watch_distillation(show, task_of(data), loop, begin)
+        chosen = {name: options[name] for name in names} | {"loop": loop}
         summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
     _RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
@@ -182,11 +189,12 @@ def _tune(call: Call) -> None:
     def keep(tuned: Tuned) -> None:
         _write_recipe(folder / "recipe.yaml", call.given, tuned.best.parameters)
 
+    find_device(options.device)
     data = read_data(options)
     task = task_of(data)
     names = inspect.signature(tune).parameters.keys() - {*_NOT_IN_A_RECIPE, "folder"}
     with show_progress(_NEWS) as show:
-        watch = watch_search(show, task, options.loop, options.teachers, options.trials, options.minutes, keep)
+        watch = watch_search(show, task, options.loop, options.trials, options.minutes, keep)
         chosen = {name: options[name] for name in names}
         tuned = tune(data, folder, **chosen, resume=options.resume, watch=watch)
     _RESULTS.print(search_table(tuned, task))
@@ -199,6 +207,7 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=str | None, help="result file; for a run, its result.json by default")
     parser.add_argument("--measured", type=str | None, help="write the summary here, what it retained in its card")
     parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
+    add_device_option(parser)
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
     parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
     add_reading_options(parser)
@@ -208,6 +217,7 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
 
 def _evaluate(call: Call) -> None:
     options, target = call.options, Path(call.options.summary)
+    find_device(options.device)
     try:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
@@ -235,6 +245,7 @@ def _evaluate(call: Call) -> None:
             methods=options.methods,
             costs=costs,
             workers=options.workers,
+            device=options.device,
             watch=watch,
         )
     _RESULTS.print(result_table(rows))
@@ -268,21 +279,22 @@ def _add_train_options(parser: ArgumentParser) -> None:
     parser.add_argument("summary", type=str, help="a summary's file")
     parser.add_argument("-o", "--output", type=str, required=True, help="file of the trained model")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
+    add_device_option(parser)
     parser.add_argument("--data", type=str | None, help="chooses the step on validation; else the card's advice counts")
     add_reading_options(parser)
     add_model_option(parser)
 
 
 def _train(call: Call) -> None:
-    options, summary = call.options, load(call.options.summary)
+    options, device, summary = call.options, find_device(call.options.device), load(call.options.summary)
     model = shortened(options.model or build_model(summary.card.model), summary.factors.length)
     if options.data is None and options.text is None:
-        fitted, score = fit(model, summary, seed=options.seed), ""
+        fitted, score = fit(model, summary, seed=options.seed, device=options.device), ""
     else:
-        task, advice = task_of(read_data(options, summary=summary)), summary.card.advice
+        task, advice = task_of(read_data(options, summary=summary), device), summary.card.advice
         check_fits(summary, task, model)
         training = replace(task.student, lr=advice.lr, batch_size=advice.batch_size)
-        fitted = fit(model, summary, training, task.score(model), seed=options.seed)
+        fitted = fit(model, summary, training, task.score(model), seed=options.seed, device=options.device)
         score = f", {task.headline} {task.format(fitted.score)} on validation data"
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)
     print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{score}")

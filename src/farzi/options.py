@@ -4,7 +4,7 @@ import difflib
 import inspect
 import re
 from argparse import SUPPRESS, ArgumentError
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from pydoc import locate
@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from farzi.distill import MetaMatching
 from farzi.errors import InputError
+from farzi.evaluation import NextItem, NextToken, Task
 from farzi.events import TOKENIZERS, EventData, TextData, TextSource, find_fetched, load_events, load_text
 from farzi.events.catalogue import SOURCES
 from farzi.metagrad import Adam, Eager, StoreAll
@@ -65,15 +66,38 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> tuple[Namespace, Name
         InputError: they cannot be understood, or a value is outside its range.
     """
     try:
-        given = parser.parse_args(spell_out(words))
+        given = parser.parse_args(spell_out(_with_model(parser, words)))
         return given, parser.instantiate(given)
     except (ArgumentError, ValueError) as error:
         text = re.sub(r'Parser key "([^"]+)":', r"--\1:", " ".join(str(error).split()))
         raise InputError(re.sub(r"an? <class '([^']+)'>", r"\1", text)) from error
 
 
+def _with_model(parser: ArgumentParser, words: Sequence[str]) -> Sequence[str]:
+    """Name the model of a distillation where neither words nor recipe do: that of what the data is for."""
+    if not words or words[0] not in SHORT or any(word.partition("=")[0] == "--model" for word in words):
+        return words
+    rest = iter(words)
+    without_sizes = [
+        word
+        for word in rest
+        if not word.startswith("--print_config") and not (word.startswith("--model.") and _skip_value(word, rest))
+    ]
+    given = parser.parse_args(spell_out([*without_sizes, "-o", ""]))[words[0]]  # a recipe is printed without a folder
+    if given.model is not None:
+        return words
+    return [words[0], "--model", _task_for(given).default_model.name, *words[1:]]
+
+
+def _skip_value(option: str, words: Iterator[str]) -> bool:
+    """Take the value of an option from the words that follow it."""
+    if "=" not in option:
+        next(words, None)
+    return True
+
+
 def spell_out(words: Sequence[str]) -> list[str]:
-    """Replace short forms and names of models, and put a recipe first, so that the command line has the last word.
+    """Replace short forms and names of models, and put a recipe first and a model second, before what changes them.
 
     Args:
         words: as they were typed.
@@ -85,6 +109,7 @@ def spell_out(words: Sequence[str]) -> list[str]:
         InputError: there is no model of this name.
     """
     recipe: list[str] = []
+    model: list[str] = []
     spelt: list[str] = []
     for word in words:
         option, equals, value = word.partition("=")
@@ -94,14 +119,14 @@ def spell_out(words: Sequence[str]) -> list[str]:
         elif option == "--config" and equals:
             recipe.append(word)
         elif before == "--model":
-            spelt += _sizes(path := _class_path(word), words, [path])
+            model = _sizes(path := _class_path(word), words, [spelt.pop(), path])
         elif option == "--model" and equals:
-            spelt += _sizes(path := _class_path(value), words, [f"--model={path}"])
+            model = _sizes(path := _class_path(value), words, [f"--model={path}"])
         elif option in (short := SHORT.get(words[0], {})):
             spelt.append(short[option] + equals + value)
         else:
             spelt.append(word)
-    return [*spelt[:1], *recipe, *spelt[1:]]
+    return [*spelt[:1], *recipe, *model, *spelt[1:]]
 
 
 def _class_path(model: str) -> str:
@@ -162,6 +187,15 @@ def add_model_option(parser: ArgumentParser) -> None:
     )
 
 
+def add_device_option(parser: ArgumentParser) -> None:
+    """Add where models are trained, to commands whose function does not take all of its options from the line.
+
+    Args:
+        parser: gets the option.
+    """
+    parser.add_argument("--device", type=str, default="cpu", help="where models are trained, such as cuda")
+
+
 def read_data(
     options: Namespace, recorded: Namespace | None = None, summary: Summary | None = None
 ) -> EventData | TextData:
@@ -185,7 +219,7 @@ def read_data(
     if not source or (named.get("text") and named.get("data")):
         raise InputError("name the data, either a data set known by name or a file of events, or a text with --text")
     tokenizer = summary.tokenizer if summary else None
-    is_text = bool(named.get("text")) or tokenizer is not None or isinstance(SOURCES.get(source), TextSource)
+    is_text = tokenizer is not None or _task_for(named) is NextToken
     wanted, others = (_TEXT_OPTIONS, _EVENT_OPTIONS) if is_text else (_EVENT_OPTIONS, _TEXT_OPTIONS)
     if wrong := next((name for name in others if name not in wanted and options[name] is not None), None):
         right = (
@@ -201,6 +235,12 @@ def read_data(
     if tokenizer is not None and options.tokenizer is None and options.vocab is None:
         chosen |= {"tokenizer": tokenizer, "vocab": None}
     return load_text(source, **chosen)
+
+
+def _task_for(named: Namespace) -> type[Task]:
+    """What the data is for that options name."""
+    is_text = bool(named.get("text")) or isinstance(SOURCES.get(named.get("data") or ""), TextSource)
+    return NextToken if is_text else NextItem
 
 
 def read_recipe(parser: ArgumentParser, path: Path) -> Namespace:

@@ -88,6 +88,8 @@ def test_sequences_of_three_events_leave_nothing_to_learn_from(refused, tmp_path
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--length", "9"], "max_length is 5"),
         (["more"], "more"),
+        (["--device", "nonsense"], "device is 'nonsense', where torch cannot compute here; give cpu"),
+        (["--device", "cuda:99"], "device is 'cuda:99', where torch cannot compute here; give cpu"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -192,6 +194,12 @@ def test_a_model_that_reads_less_than_the_summary_holds_is_refused(refused, fini
     words = ["train", finished / "summary.safetensors", *MODEL, "--model.max_length", "4", "-o", tmp_path / "m"]
     assert "max_length of at least 5" in refused(*words)
     assert not (tmp_path / "m").exists()
+
+
+def test_every_command_that_trains_refuses_a_device_that_is_not_there(refused, films, finished, tmp_path):
+    for words in (["tune", films], ["evaluate", finished], ["train", finished / "summary.safetensors"]):
+        assert "device is 'gpu'" in refused(*words, "-o", tmp_path / "new", "--device", "gpu")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_that_is_not_finished_is_not_compared(refused, finished, tmp_path):

@@ -79,6 +79,45 @@ def test_a_text_is_distilled_compared_trained_on_and_inspected(run, text, tmp_pa
     assert (tmp_path / "drawn.txt").stat().st_size > 20
 
 
+def test_a_text_is_distilled_in_little_time(text, tmp_path, capsys):
+    """With options of no kind, but for a vocabulary that is this small."""
+    words = ["distill", "--text", str(text), "-o", str(tmp_path / "run"), "--minutes", "0.03"]
+    assert main(words) == 0
+    card = load(tmp_path / "run" / "summary.safetensors").card
+    assert card.model["name"] == "transformer"
+    assert card.origin["teachers"]["training"]["steps"] < 40_000
+    assert card.advice.steps > 1
+    assert "class_path: farzi.models.Transformer\n" in (tmp_path / "run" / "config.yaml").read_text()
+    assert main([*words, "--resume"]) == 0
+
+
+def printed_model(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--print_config"])
+    assert end.value.code == 0
+    return capsys.readouterr().out.partition("\nmodel:\n")[2].partition("\nsize:")[0]
+
+
+@pytest.mark.parametrize("command", ["distill", "tune"])
+def test_the_data_says_which_model_is_the_default(capsys, tmp_path, command):
+    for words, kind, dim in (
+        (["--text", "a.txt"], "Transformer", 64),
+        (["ptb"], "Transformer", 64),
+        (["ml-100k"], "SASRec", 32),
+        ([], "SASRec", 32),
+        (["a.csv", "--model.dim", "16"], "SASRec", 16),
+        (["--text=a.txt", "--model.dim=16", "--model.blocks", "3"], "Transformer", 16),
+        (["--text", "a.txt", "--model", "sasrec"], "SASRec", 32),
+    ):
+        told = printed_model(capsys, command, *words)
+        assert f"class_path: farzi.models.{kind}\n" in told
+        assert f"    dim: {dim}\n" in told
+    (tmp_path / "recipe.yaml").write_text("text: a.txt\nsize:\n  rank: 7\n")
+    assert "Transformer" in printed_model(capsys, command, "--config", str(tmp_path / "recipe.yaml"))
+    (tmp_path / "recipe.yaml").write_text("text: a.txt\nmodel:\n  class_path: farzi.models.GRU\n")
+    assert "GRU\n" in printed_model(capsys, command, "--config", str(tmp_path / "recipe.yaml"))
+
+
 def test_progress_speaks_of_perplexity(text, tmp_path, capsys):
     assert main(["distill", "--text", str(text), "-o", str(tmp_path / "run"), *QUICK]) == 0
     err = capsys.readouterr().err

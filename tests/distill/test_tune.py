@@ -19,8 +19,8 @@ from farzi.distill import (
     locked,
     tune,
 )
-from farzi.distill.distill import Work
 from farzi.distill.search import ranges
+from farzi.distill.work import Work
 from farzi.errors import InputError
 from farzi.evaluation import NextItem
 from farzi.summary import load

@@ -9,7 +9,6 @@ from farzi.distill import OuterLoop, Progress, TeacherProgress
 from farzi.evaluation import NextItem
 from farzi.report import SECONDS_BETWEEN_LINES, show_progress, watch_distillation, watch_study
 from farzi.report.progress import _Lines
-from farzi.training import Teachers, Training
 
 
 def plain() -> tuple[Console, io.StringIO]:
@@ -75,13 +74,11 @@ def test_a_terminal_gets_bars_and_colour_unless_it_is_not_wanted(monkeypatch, co
 
 def test_a_distillation_shows_teachers_steps_and_scores():
     told = []
-    loop, teachers = OuterLoop(steps=100, minutes=2), Teachers(count=4, training=Training(steps=50))
+    loop = OuterLoop(steps=100, minutes=2)
     begun = []
-    watch = watch_distillation(
-        lambda *news: told.append(news), NextItem(None), loop, teachers, lambda: begun.append(True)
-    )
+    watch = watch_distillation(lambda *news: told.append(news), NextItem(None), loop, lambda: begun.append(True))
     watch.begin()
-    watch.teacher(TeacherProgress(number=2, count=4, step=25, score=0.1234))
+    watch.teacher(TeacherProgress(number=2, count=4, step=25, steps=50, score=0.1234))
     assert told.pop() == ("teachers", 0.375, "teacher 2 of 4, step 25, valid nDCG@100 0.1234")
     now = {"loss": 5.5, "score": 0.15, "best_score": 0.16, "best_step": 3, "lr": 0.01}
     watch.progress(Progress(step=10, seconds=6, skipped=0, **now))

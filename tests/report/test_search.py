@@ -8,7 +8,6 @@ from rich.console import Console
 from farzi.distill import OuterLoop, Progress, TeacherProgress, Trial, Tuned
 from farzi.evaluation import NextItem
 from farzi.report import search_table, watch_search
-from farzi.training import Teachers
 
 
 def trial(number: int, lr: float, rank: int, score: float | None, state: str = "complete") -> Trial:
@@ -46,8 +45,8 @@ def test_a_table_says_that_nothing_was_gained():
 def test_a_search_shows_trials_steps_and_scores():
     told, kept = [], []
     loop = OuterLoop(steps=100)
-    watch = watch_search(lambda *news: told.append(news), NextItem(None), loop, Teachers(), 10, 20.0, kept.append)
-    teacher = TeacherProgress(number=1, count=4, step=9, score=0.1234)
+    watch = watch_search(lambda *news: told.append(news), NextItem(None), loop, 10, 20.0, kept.append)
+    teacher = TeacherProgress(number=1, count=4, step=9, steps=50, score=0.1234)
     watch.teacher(teacher)
     assert told.pop()[0] == "teachers"
     now = {"loss": 5.5, "score": 0.15, "best_score": 0.16, "best_step": 3, "lr": 0.01, "skipped": 0}

@@ -2,7 +2,7 @@
 
 from farzi.distill.checkpoint import Checkpoints, OuterState, locked
 from farzi.distill.costs import read_costs
-from farzi.distill.distill import JUDGE_SEED, Size, distill
+from farzi.distill.distill import distill
 from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile, read_metrics
@@ -11,6 +11,7 @@ from farzi.distill.search import SEARCHABLE
 from farzi.distill.trials import Trial, Tuned
 from farzi.distill.tune import tune
 from farzi.distill.watch import SearchWatch, TeacherProgress, Watch
+from farzi.distill.work import JUDGE_SEED, Size
 
 __all__ = [
     "JUDGE_SEED",

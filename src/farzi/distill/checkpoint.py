@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
+from farzi.devices import CPU
 from farzi.errors import InputError
 from farzi.files import atomic_write
 from farzi.summary import Factors
 
 _NUMBERS = (
     "step", "seconds", "skipped", "skipped_in_row", "loss", "score", "best_score", "best_step",
-    "best_log_lr", "best_fit_steps",
+    "best_log_lr", "best_fit_steps", "judge_seconds",
 )  # fmt: skip
 
 
@@ -28,16 +29,17 @@ class OuterState:
     Args:
         start: factors to begin with; not changed.
         lr: inner learning rate to begin with.
+        seconds: that were spent before.
     """
 
-    def __init__(self, start: Factors, lr: float) -> None:
+    def __init__(self, start: Factors, lr: float, seconds: float = 0.0) -> None:
         self.tensors = {name: part.detach().clone() for name, part in start.tensors().items()}
         self.average = {name: part.clone() for name, part in self.tensors.items()}
         self.best = {name: part.clone() for name, part in self.tensors.items()}
         self.log_lr = torch.tensor(math.log(lr))
         self.carry: dict[str, torch.Tensor] = {}
         self.step = self.best_step = self.best_fit_steps = self.skipped = self.skipped_in_row = 0
-        self.seconds = self.loss = 0.0
+        self.seconds, self.loss, self.judge_seconds = seconds, 0.0, 0.0
         self.score = self.best_score = -math.inf
         self.best_log_lr = math.log(lr)
 
@@ -47,7 +49,7 @@ class OuterState:
         return math.exp(float(self.log_lr))
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers, ready to be written."""
+        """Tensors and numbers, ready to be written once they are on the CPU."""
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         groups = {"tensors": self.tensors, "average": self.average, "best": self.best, "carry": self.carry}
         return {**numbers, **groups, "log_lr": self.log_lr}
@@ -55,7 +57,8 @@ class OuterState:
     def load_state_dict(self, content: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave; tensors are filled in place, as an optimiser holds on to them."""
         for name in _NUMBERS:
-            setattr(self, name, content[name])
+            if name != "judge_seconds" or name in content:  # checkpoints of before have none
+                setattr(self, name, content[name])
         for group in ("tensors", "average", "best"):
             for name, part in getattr(self, group).items():
                 part.copy_(content[group][name])
@@ -88,7 +91,7 @@ class Checkpoints:
         if self.path is None:
             return
         content = io.BytesIO()
-        torch.save({"state": state.state_dict(), "optimizer": optimizer.state_dict()}, content)
+        torch.save(_on_cpu({"state": state.state_dict(), "optimizer": optimizer.state_dict()}), content)
         with atomic_write(self.path) as file:
             file.write(content.getvalue())
 
@@ -114,6 +117,15 @@ class Checkpoints:
         except (OSError, KeyError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise InputError(f"{self.path} cannot be resumed from ({error}); start again in a new folder") from error
         return True
+
+
+def _on_cpu(content: Any) -> Any:
+    """The same dictionaries and lists, with their tensors on the CPU."""
+    if isinstance(content, torch.Tensor):
+        return content.to(CPU)
+    if isinstance(content, dict):
+        return {name: _on_cpu(part) for name, part in content.items()}
+    return [_on_cpu(part) for part in content] if isinstance(content, list) else content
 
 
 @contextmanager

@@ -1,76 +1,29 @@
-"""From real data to a summary: teachers, start, outer loop."""
+"""From real data to a summary, in one call; in a folder that keeps it, or without."""
 
-import itertools
-import json
-import statistics
-import time
-from dataclasses import asdict, dataclass, replace
-from itertools import repeat
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from farzi.devices import find_device
 from farzi.distill.checkpoint import Checkpoints, locked
-from farzi.distill.loop import OuterLoop, Progress, Verdict, run_loop
+from farzi.distill.loop import OuterLoop, Progress
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
-from farzi.distill.objective import Objective, Problem
-from farzi.distill.settings import claim, describe_choice
-from farzi.distill.watch import TeacherProgress, Watch
-from farzi.errors import InputError
-from farzi.evaluation import Task, peak_mb, task_of
+from farzi.distill.objective import Objective
+from farzi.distill.settings import claim
+from farzi.distill.watch import Watch
+from farzi.distill.work import Size, Work
+from farzi.evaluation import task_of
 from farzi.events import EventData, TextData
 from farzi.files import write_json
-from farzi.models import SASRec, SequenceModel, describe_model, shortened
-from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
-from farzi.training import (
-    Teachers,
-    Training,
-    Trajectory,
-    TrajectoryStore,
-    Workers,
-    as_training_set,
-    fit,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a summary is.
-
-    Args:
-        sequences: number of synthetic sequences.
-        length: positions of each that have a target.
-        rank: of the factors.
-        targets: ``free`` (targets of their own) or ``next`` (the next position, the paper's form).
-
-    Raises:
-        ValueError: a number is not positive, or the kind of targets is unknown.
-    """
-
-    sequences: int = 50
-    length: int = 10
-    rank: int = 32
-    targets: str = "free"
-
-    def __post_init__(self) -> None:
-        for name in ("sequences", "length", "rank"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.targets not in ("free", "next"):
-            raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
-
-
-JUDGE_SEED = 1_000_000
-"""First seed of the students that judge, far from those of any study."""
-
-_BUDGET = ("steps", "minutes", "checkpoint_every")
-"""Fields of the outer loop that may change when a run is resumed."""
+from farzi.models import SequenceModel
+from farzi.summary import Summary
+from farzi.training import Teachers, TrajectoryStore, Workers
 
 
 def distill(
     data: EventData | TextData,
     *,
-    model: SequenceModel = SASRec(),
+    model: SequenceModel | None = None,
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
@@ -81,6 +34,7 @@ def distill(
     resume: bool = False,
     store: TrajectoryStore | None = None,
     workers: int = 1,
+    device: str = "cpu",
     watch: Watch = Watch(),
 ) -> Summary:
     """Learn a summary of a data set (Farzi Data; Sachdeva et al., 2023, arXiv 2310.09983).
@@ -90,7 +44,8 @@ def distill(
 
     Args:
         data: real sequences, whose last two events are held out, or a text in three parts.
-        model: the teachers; the students are the same with as short a memory as the summary's sequences.
+        model: the teachers; the students are the same with as short a memory as the summary's sequences. None takes
+            SASRec, and for text a Transformer.
         size: of the summary.
         objective: what the outer loop follows.
         loop: how it does so.
@@ -101,19 +56,21 @@ def distill(
         resume: go on from the folder's checkpoint.
         store: where trained teachers are kept; the user's cache folder by default.
         workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
+        device: where everything is computed, as torch names it, such as ``cuda``.
         watch: told how far it is.
 
     Returns:
-        the summary that did best on validation data.
+        the summary that did best on validation data, on the CPU.
 
     Raises:
         InputError: the data cannot be split, the model cannot read the length, the folder is in use, holds a finished
-            or another run, or cannot be written, or the gradients are not finite.
+            or another run, or cannot be written, the gradients are not finite, or torch cannot compute on the device.
     """
+    task = task_of(data, find_device(device))
     with Workers(workers) as pool:
         work = Work(
-            task_of(data),
-            model,
+            task,
+            model or task.default_model,
             size,
             objective,
             loop,
@@ -123,149 +80,13 @@ def distill(
             store or TrajectoryStore(),
             pool,
             watch,
+            task.student,
         )
         work.check()
         if run is None:
             watch.begin()
-            return work.summarise(Checkpoints())[0]
+            return work.in_time().summarise(Checkpoints())[0]
         return _in_folder(Path(run), work, resume)
-
-
-@dataclass(frozen=True)
-class Work:
-    """One distillation at work."""
-
-    task: Task
-    model: SequenceModel
-    size: Size
-    objective: Objective
-    loop: OuterLoop
-    teachers: Teachers
-    judges: int
-    seed: int
-    store: TrajectoryStore
-    workers: Workers
-    watch: Watch
-
-    def check(self) -> None:
-        """Refuse data that nothing can be learned from, and sizes that do not fit, before anything is written."""
-        length, most = self.size.length, self.model.max_length
-        if length > most:
-            raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
-        self.task.real(self.model)
-        self.objective.check(self.size.sequences, self.task.data.vocab_size)
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that decides the summary but for the number of outer steps, as JSON holds it."""
-        loop = {name: value for name, value in asdict(self.loop).items() if name not in _BUDGET}
-        settings = {
-            "data": {"name": self.task.data.name, "fingerprint": self.task.data.fingerprint},
-            "model": describe_model(self.model),
-            "size": asdict(self.size),
-            "objective": describe_choice(self.objective),
-            "loop": loop,
-            "teachers": asdict(self.teachers),
-            "judges": self.judges,
-            "seed": self.seed,
-        }
-        return json.loads(json.dumps(settings, allow_nan=False))
-
-    def summarise(self, checkpoints: Checkpoints) -> tuple[Summary, dict[str, Any]]:
-        """The summary, and a record of what it took."""
-        trained = self._train_teachers()
-        began = time.monotonic()
-        data, train = self.task.data, self.task.train_data
-        start = self._start(trained)
-        student = self._student_model()
-        snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
-        problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
-        before_loop = time.monotonic() - began
-        factors, lr, steps, progress = run_loop(
-            self.loop,
-            self.objective,
-            problem,
-            start,
-            self._judge,
-            seed=self.seed,
-            checkpoints=checkpoints,
-            watch=self.watch.progress,
-        )
-        card = Card(
-            data=data.name,
-            data_fingerprint=data.fingerprint,
-            num_events=train.num_events,
-            model=describe_model(self.model),
-            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps),
-            origin={**self.settings(), "outer_steps": progress.best_step},
-            licence=data.licence,
-        )
-        record = {
-            "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),
-            "distill_s": before_loop + progress.seconds,
-            "peak_mb": peak_mb(),
-            "progress": asdict(progress),
-        }
-        return Summary(factors=factors, vocabulary=data.vocabulary, card=card, tokenizer=self.task.tokenizer), record
-
-    def _train_teachers(self) -> list[Trajectory]:
-        count = self.teachers.count
-        shared = (self.task, self.model, self.teachers.training, self.store)
-        if self.workers.count > 1:  # they leave the trained models in the store
-            trained = self.workers.map(_teacher, *(repeat(one) for one in shared), range(count))
-            for number, score in enumerate(trained, 1):
-                steps = self.teachers.training.steps
-                self.watch.teacher(TeacherProgress(number=number, count=count, step=steps, score=score))
-        return [self._train_teacher(seed) for seed in range(count)]
-
-    def _train_teacher(self, seed: int) -> Trajectory:
-        training, count = self.teachers.training, self.teachers.count
-        every = training.steps_between_looks(self.task.real(self.model))
-        steps = itertools.count(every, every)
-
-        def watch(score: float) -> None:
-            step = min(next(steps), training.steps)
-            self.watch.teacher(TeacherProgress(number=seed + 1, count=count, step=step, score=score))
-
-        return self.task.train(self.model, training, self.store, seed, watch)
-
-    def _start(self, trained: list[Trajectory]) -> Factors:
-        drawn = self.task.draw(self.size.sequences, self.size.length, self.seed)
-        return from_real(
-            drawn,
-            self.task.data.vocab_size,
-            self._teachers(trained),
-            kind=self.size.targets,
-            rank=self.size.rank,
-            seed=self.seed,
-        )
-
-    def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
-        return tuple((self.model, trajectory.parameters) for trajectory in trained)
-
-    def _student_model(self) -> SequenceModel:
-        return shortened(self.model, self.size.length)
-
-    def _batch_size(self) -> int:
-        return min(self.objective.batch_size, self.size.sequences)
-
-    def _judge(self, factors: Factors, lr: float) -> Verdict:
-        """Train students on the factors; their seeds are not those of any study."""
-        settings = replace(self.task.student, lr=lr, batch_size=self._batch_size())
-        seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
-        shared = (self.task, self._student_model(), factors, settings)
-        scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
-        return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
-
-
-def _teacher(task: Task, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> float:
-    """Train a teacher into the store."""
-    return task.train(model, training, store, seed).fitted.score
-
-
-def _student(task: Task, model: SequenceModel, factors: Factors, training: Training, seed: int) -> tuple[float, int]:
-    """Train a judge: the score and the steps that it reached it with."""
-    fitted = fit(model, as_training_set(factors), training, task.score(model), seed=seed)
-    return fitted.score, fitted.steps
 
 
 def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
@@ -280,7 +101,7 @@ def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
             metrics.add(now)
             told(now)
 
-        work = replace(work, watch=replace(work.watch, progress=progress))
+        work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "plan.json")
         summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)

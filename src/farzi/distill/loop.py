@@ -41,7 +41,8 @@ class OuterLoop:
 
     Args:
         steps: most outer steps; whichever of steps and minutes is reached first ends the run.
-        minutes: most time, counted over all resumptions; infinite by default.
+        minutes: about how long a distillation takes, teachers included, counted over all resumptions; infinite by
+            default.
         lr: step size of Adam, relative to the spread of each tensor's entries at the start.
         lr_of_log_lr: step size on the logarithm of the inner learning rate; 0 keeps it.
         average: decay of the running average of the factors, which is what is judged and kept.
@@ -80,7 +81,7 @@ class Progress:
 
     Args:
         step: outer steps taken.
-        seconds: time spent, over all resumptions.
+        seconds: time spent on the summary, over all resumptions.
         loss: running mean of the outer loss.
         score: validation score of the latest judgement.
         best_score: best one so far.
@@ -109,10 +110,12 @@ def run_loop(
     seed: int,
     checkpoints: Checkpoints,
     watch: Callable[[Progress], None],
+    spent: float = 0.0,
 ) -> tuple[Factors, float, int, Progress]:
     """Learn a summary.
 
     All chance of a step comes from the seed and the step's number, so a resumed run goes on as if it had not stopped.
+    Where time is limited, steps end when there is no more left than the longest judgement took, and one more follows.
 
     Args:
         loop: how.
@@ -123,6 +126,7 @@ def run_loop(
         seed: of everything that is drawn.
         checkpoints: where the state is kept and resumed from.
         watch: called after each step.
+        spent: seconds that the summary has taken before, which count; a run that is resumed has them in its checkpoint.
 
     Returns:
         the best factors, as a file will hold them; their inner learning rate; the steps that students took; the last
@@ -131,21 +135,29 @@ def run_loop(
     Raises:
         DivergedError: several steps in a row have no finite gradient.
     """
-    state = OuterState(start, objective.lr)
+    state = OuterState(start, objective.lr, spent)
     optimizer = _optimizer(loop, state)
-    began = time.monotonic()
-    if checkpoints.restore(state, optimizer):
-        began -= state.seconds
-    else:
+    resumed = checkpoints.restore(state, optimizer)
+    began = time.monotonic() - state.seconds
+
+    def is_over() -> bool:
+        left = loop.minutes * 60 - (time.monotonic() - began)
+        return state.step >= loop.steps or left <= state.judge_seconds
+
+    if not resumed:
         _judge(state, start, judge)
-    while state.step < loop.steps and time.monotonic() - began < loop.minutes * 60:
+        state.seconds = time.monotonic() - began
+    over = is_over()
+    while not over:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
         gradient = objective.gradient(problem, start.with_tensors(state.tensors), state.lr, state.carry, generator)
         _follow(state, optimizer, gradient, loop)
-        if state.step % loop.evaluate_every == 0 or state.step == loop.steps:
+        judged = state.step % loop.evaluate_every == 0 or is_over()
+        if judged:
             _judge(state, start, judge)
+        over = judged and is_over()
         state.seconds = time.monotonic() - began
-        if state.step % loop.checkpoint_every == 0 or state.step == loop.steps:
+        if state.step % loop.checkpoint_every == 0 or over:
             checkpoints.keep(state, optimizer)
         watch(_progress(state))
     return start.with_tensors(state.best), math.exp(state.best_log_lr), state.best_fit_steps, _progress(state)
@@ -187,8 +199,10 @@ def _follow(state: OuterState, optimizer: torch.optim.Adam, gradient: OuterGradi
 
 def _judge(state: OuterState, start: Factors, judge: Judge) -> None:
     """Score the averaged factors, rounded as a file holds them, and keep them if they are the best."""
+    began = time.monotonic()
     stored = round_to_stored(start.with_tensors(state.average))
     state.score, fit_steps = judge(stored, state.lr)
+    state.judge_seconds = max(state.judge_seconds, time.monotonic() - began)
     if state.score > state.best_score:
         state.best_fit_steps = fit_steps
         state.best_score, state.best_step, state.best_log_lr = state.score, state.step, float(state.log_lr)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from farzi.devices import CPU
 from farzi.distill.examples import Decoded, Examples, InFactors, InnerLoss
 from farzi.distill.objective import OuterGradient, Problem
 from farzi.errors import InputError
@@ -173,7 +174,7 @@ class MetaMatching:
                     if number:
                         state = run.run(state, shown.examples, schedule(apart), lr, shared=shown.shared)
                     carry |= _store(number, state)
-            state = _restore(carry, slot)
+            state = _restore(carry, slot, start.weights.device)
             if state is None or state.count + stride > self.steps:
                 state = start
             if stride > self.window:
@@ -233,14 +234,14 @@ class MetaMatching:
 
 
 def _store(slot: int, state: State) -> Tensors:
-    """An inner run's state as named tensors."""
-    moments = {f"{slot}.moments.{name}": part for name, part in state.moments.items()}
-    return {f"{slot}.count": torch.tensor(state.count), f"{slot}.weights": state.weights} | moments
+    """An inner run's state as named tensors, which rest on the CPU until it is the run's turn again."""
+    moments = {f"{slot}.moments.{name}": part.to(CPU) for name, part in state.moments.items()}
+    return {f"{slot}.count": torch.tensor(state.count), f"{slot}.weights": state.weights.to(CPU)} | moments
 
 
-def _restore(carry: Tensors, slot: int) -> State | None:
+def _restore(carry: Tensors, slot: int, device: torch.device) -> State | None:
     if f"{slot}.count" not in carry:
         return None
     prefix = f"{slot}.moments."
-    moments = {name.removeprefix(prefix): part for name, part in carry.items() if name.startswith(prefix)}
-    return State(int(carry[f"{slot}.count"]), carry[f"{slot}.weights"], moments)
+    moments = {name.removeprefix(prefix): part.to(device) for name, part in carry.items() if name.startswith(prefix)}
+    return State(int(carry[f"{slot}.count"]), carry[f"{slot}.weights"].to(device), moments)

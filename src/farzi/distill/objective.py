@@ -33,7 +33,7 @@ class OuterGradient(NamedTuple):
         value: of the objective.
         factors: gradient by the factors' tensors.
         log_lr: derivative by the logarithm of the inner learning rate.
-        carry: what the objective wants to be handed at the next outer step; it is kept in checkpoints.
+        carry: what the objective wants to be handed at the next outer step, on the CPU; it is kept in checkpoints.
     """
 
     value: float

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from farzi.distill.distill import Work
 from farzi.distill.meta_matching import MetaMatching
+from farzi.distill.work import Work
 from farzi.errors import InputError
 
 _SPREAD: Mapping[str, float] = {

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from farzi.devices import find_device
 from farzi.distill.checkpoint import Checkpoints, locked
-from farzi.distill.distill import Size, Work
 from farzi.distill.loop import DivergedError, OuterLoop, Progress
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.objective import Objective
@@ -17,10 +17,11 @@ from farzi.distill.settings import claim
 from farzi.distill.suggest import Suggestions
 from farzi.distill.trials import Trial, Tuned, read_trials, write_trials
 from farzi.distill.watch import SearchWatch
+from farzi.distill.work import Size, Work
 from farzi.errors import InputError
 from farzi.evaluation import task_of
 from farzi.events import EventData, TextData
-from farzi.models import SASRec, SequenceModel
+from farzi.models import SequenceModel
 from farzi.summary import Summary
 from farzi.training import Teachers, TrajectoryStore, Workers
 
@@ -34,7 +35,7 @@ def tune(
     search: Collection[str] = SEARCHABLE,
     trials: int = 20,
     minutes: float = math.inf,
-    model: SequenceModel = SASRec(),
+    model: SequenceModel | None = None,
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
@@ -44,6 +45,7 @@ def tune(
     resume: bool = False,
     store: TrajectoryStore | None = None,
     workers: int = 1,
+    device: str = "cpu",
     watch: SearchWatch = SearchWatch(),
 ) -> Tuned:
     """Search for options with which a summary does better on validation data; needs optuna (the extra ``tune``).
@@ -60,16 +62,18 @@ def tune(
         search: names of the options that are searched; all that can be by default.
         trials: how many, those of before among them where a search is resumed.
         minutes: after so many, counted over all resumptions, no further trial begins; infinite by default.
-        model: the teachers; the students are the same with as short a memory as the summary's sequences.
+        model: the teachers; the students are the same with as short a memory as the summary's sequences. None takes
+            SASRec, and for text a Transformer.
         size: of the summary.
         objective: what the outer loop follows.
-        loop: how it does so in each trial.
+        loop: how it does so in each trial; the time that the teachers took counts in each.
         teachers: models trained on the full data, once for all trials.
         judges: students trained for each judgement on validation data.
         seed: of everything that is drawn; teachers have seeds from 0 on.
         resume: go on after the folder's trials.
         store: where trained teachers are kept; the user's cache folder by default.
         workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
+        device: where everything is computed, as torch names it, such as ``cuda``.
         watch: told how far it is.
 
     Returns:
@@ -77,15 +81,16 @@ def tune(
 
     Raises:
         InputError: optuna is missing, an option cannot be searched, the first trial cannot be made (see
-            :func:`distill`), or the folder is in use, holds a search or something else, or cannot be written.
+            :func:`distill`), the folder is in use, holds a search or something else, or cannot be written, or torch
+            cannot compute on the device.
     """
     if trials < 1 or not minutes > 0:
         raise InputError(f"--trials is {trials} and --minutes {minutes:g}; both must be positive")
-    folder = Path(folder)
+    folder, task = Path(folder), task_of(data, find_device(device))
     with Workers(workers) as pool:
         work = Work(
-            task_of(data),
-            model,
+            task,
+            model or task.default_model,
             size,
             objective,
             loop,
@@ -95,6 +100,7 @@ def tune(
             store or TrajectoryStore(),
             pool,
             watch,
+            task.student,
         )
         work.check()
         searched = ranges(work, search)
@@ -112,6 +118,7 @@ def tune(
                 suggestions.add(one)
             if not tried:
                 suggestions.begin_with(values(work, searched))
+            work = work.in_time(folder / "plan.json")
             return _Search(work, suggestions, folder, watch).run(Tuned(tried), trials, minutes)
 
 

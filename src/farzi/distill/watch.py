@@ -15,12 +15,14 @@ class TeacherProgress:
         number: of the teacher, from 1 on.
         count: number of teachers.
         step: training steps that it has taken.
+        steps: most that it may take.
         score: its validation score now.
     """
 
     number: int
     count: int
     step: int
+    steps: int
     score: float
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import get_args
 
+from farzi.devices import find_device
 from farzi.errors import InputError
 from farzi.evaluation.find import task_of
 from farzi.evaluation.students import Method
@@ -24,6 +25,7 @@ def evaluate(
     costs: Costs = Costs(),
     store: TrajectoryStore | None = None,
     workers: int = 1,
+    device: str = "cpu",
     watch: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> list[Row]:
     """Compare models trained on a summary with models trained on everything, and on as many real sequences.
@@ -37,6 +39,7 @@ def evaluate(
         costs: of the summary, where known.
         store: where models trained on all data are kept; the user's cache folder by default.
         workers: processes that train, side by side; see :class:`farzi.training.Workers`.
+        device: where models are trained and measured, as torch names it, such as ``cuda``.
         watch: told, before each training, how many are done, how many there are, and which one is next.
 
     Returns:
@@ -44,12 +47,13 @@ def evaluate(
 
     Raises:
         InputError: the data cannot be split, the summary is of another vocabulary or longer than the model reads, or
-            farzi does not bring the model that it was distilled with.
+            farzi does not bring the model that it was distilled with, or torch cannot compute on the device.
     """
+    task = task_of(data, find_device(device))
     with Workers(workers) as pool:
         return study.run(
             summary,
-            task_of(data),
+            task,
             build_model(summary.card.model) if model is None else model,
             store or TrajectoryStore(),
             methods=methods,

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
+from farzi.devices import CPU
 from farzi.errors import InputError
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, Splits, leave_last_two_out
-from farzi.models import Parameters, SequenceModel
+from farzi.models import Parameters, SASRec, SequenceModel
 from farzi.training import Score, Training
 
 
@@ -19,6 +21,7 @@ class NextItem(Task):
 
     Args:
         data: all events; the last two of each user are held out.
+        device: where models are trained and measured.
 
     Raises:
         InputError: there are users with fewer than three events, or no event that is held out for validation, or none
@@ -26,8 +29,10 @@ class NextItem(Task):
     """
 
     data: EventData  # pyright: ignore[reportIncompatibleVariableOverride]
+    device: torch.device = CPU  # pyright: ignore[reportIncompatibleVariableOverride]
 
     headline = "nDCG@100"
+    default_model = SASRec()
     student = Training(steps=6000, evaluate_every=40, patience=12)
 
     @cached_property
@@ -76,4 +81,4 @@ class NextItem(Task):
     def metrics(self, model: SequenceModel, parameters: Parameters, part: Part) -> dict[str, float]:
         """Measure a trained model; see ``Task.metrics`` and :func:`ranking_metrics`."""
         held_out = self.splits.valid if part == "valid" else self.splits.test
-        return ranking_metrics(ranks(model, parameters, held_out), self.data.vocab_size)
+        return ranking_metrics(ranks(model, self.at_work(parameters), held_out), self.data.vocab_size)

@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from farzi.devices import CPU
 from farzi.evaluation.likelihood import Likelihood, stream_likelihood
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, TextData, Tokenizer
-from farzi.models import Parameters, SequenceModel
+from farzi.models import Parameters, SequenceModel, Transformer
 from farzi.training import Score, Training
 
 LOOK_TOKENS = 100_000
@@ -28,6 +30,7 @@ class NextToken(Task):
     Args:
         data: the text.
         overlap: share of the model's window that is context alone, at least 0 and below 1.
+        device: where models are trained and measured.
 
     Raises:
         ValueError: the overlap is outside its range.
@@ -35,8 +38,10 @@ class NextToken(Task):
 
     data: TextData  # pyright: ignore[reportIncompatibleVariableOverride]
     overlap: float = 0.5
+    device: torch.device = CPU  # pyright: ignore[reportIncompatibleVariableOverride]
 
     headline = "perplexity"
+    default_model = Transformer()
     student = Training(steps=1500, decay=0.3, evaluate_every=250, patience=3)
 
     def __post_init__(self) -> None:
@@ -94,7 +99,7 @@ class NextToken(Task):
         context = before[-model.max_length :]
         return stream_likelihood(
             model,
-            parameters,
+            self.at_work(parameters),
             np.concatenate([context, tokens]),
             len(context),
             stride=max(1, round(model.max_length * (1 - self.overlap))),

@@ -87,7 +87,7 @@ class Students:
         """
         factors = self.summary.factors
         if method == "farzi":
-            return as_training_set(factors)
+            return as_training_set(factors.to(self.task.device))
         drawn = self.task.draw(factors.num_sequences, factors.length, seed)
         if method == "random":
             return TensorSequences(inputs=drawn[:, :-1], targets=drawn[:, 1:], vocab_size=factors.vocab_size)
@@ -96,4 +96,5 @@ class Students:
         return as_training_set(from_real(drawn, factors.vocab_size, teachers, kind=factors.kind, rank=rank, seed=seed))
 
     def _teacher(self, seed: int) -> Teacher:
-        return self.model, self.task.train(self.model, self.teachers.training, self.store, seed).parameters
+        trained = self.task.train(self.model, self.teachers.training, self.store, seed)
+        return self.model, self.task.at_work(trained.parameters)

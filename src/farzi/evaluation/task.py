@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 
+from farzi.devices import CPU
 from farzi.events import EventData, TextData, Tokenizer, draw_windows
 from farzi.models import Parameters, SequenceModel
 from farzi.training import RealSequences, Score, Training, Trajectory, TrajectoryStore
@@ -23,11 +24,17 @@ class Task(ABC):
     headline: ClassVar[str]
     """The metric by which people are told how good a model is on validation data."""
 
+    default_model: ClassVar[SequenceModel]
+    """What is trained where no model is named."""
+
     student: ClassVar[Training]
     """How students are trained on a few sequences, unless said otherwise; learning rate and batch size differ."""
 
     data: EventData | TextData
     """All data, with its name, vocabulary and fingerprint."""
+
+    device: torch.device = CPU
+    """Where models are trained and measured."""
 
     @property
     @abstractmethod
@@ -74,7 +81,7 @@ class Task(ABC):
 
         Args:
             model: the model.
-            parameters: its trained parameters.
+            parameters: its trained parameters, on any device.
             part: which held-out events.
 
         Returns:
@@ -84,7 +91,11 @@ class Task(ABC):
 
     def real(self, model: SequenceModel) -> RealSequences:
         """The full training data, in windows of the model's length."""
-        return RealSequences(data=self.train_data, length=model.max_length)
+        return RealSequences(data=self.train_data, length=model.max_length, device=self.device)
+
+    def at_work(self, parameters: Parameters) -> Parameters:
+        """Parameters where they are computed with, whatever device they rest on."""
+        return {name: part.to(self.device) for name, part in parameters.items()}
 
     def draw(self, count: int, length: int, seed: int) -> torch.Tensor:
         """Draw random windows of the training sequences.
@@ -98,7 +109,7 @@ class Task(ABC):
             event ids, ``(count, length + 1)``.
         """
         train = self.train_data
-        return torch.from_numpy(draw_windows(train.events, train.offsets, count, length, seed))
+        return torch.from_numpy(draw_windows(train.events, train.offsets, count, length, seed)).to(self.device)
 
     def train(
         self,
@@ -128,3 +139,17 @@ class Task(ABC):
             return value
 
         return store.train(model, self.real(model), training, score, judge=self.judge, seed=seed)
+
+    def trained(self, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> Trajectory | None:
+        """A model that was trained on the full data before.
+
+        Args:
+            model: what was trained.
+            training: how.
+            store: of models trained before.
+            seed: of the training.
+
+        Returns:
+            the trained model with snapshots, or None if the store does not hold it.
+        """
+        return store.find(model, self.real(model), training, judge=self.judge, seed=seed)

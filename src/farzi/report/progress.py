@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from farzi.distill import OuterLoop, TeacherProgress, Watch
 from farzi.distill import Progress as OuterProgress
 from farzi.evaluation import Task
-from farzi.training import Teachers
 
 Show = Callable[[str, float, str], None]
 """Takes a stage of the work, the share of it that is done (0 to 1), and what there is to say about it."""
@@ -43,14 +42,13 @@ def show_progress(console: Console) -> Generator[Show]:
         yield _Bars(progress).show
 
 
-def watch_distillation(show: Show, task: Task, loop: OuterLoop, teachers: Teachers, begin: Callable[[], None]) -> Watch:
+def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[[], None]) -> Watch:
     """Show the stages of a distillation.
 
     Args:
         show: told of them.
         task: says what scores mean.
         loop: its limits on steps and time.
-        teachers: their number and most steps.
         begin: called once the run has begun.
 
     Returns:
@@ -58,7 +56,7 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, teachers: Teache
     """
 
     def teacher(now: TeacherProgress) -> None:
-        share = (now.number - 1 + now.step / teachers.training.steps) / now.count
+        share = (now.number - 1 + now.step / now.steps) / now.count
         show(
             "teachers",
             share,

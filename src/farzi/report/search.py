@@ -9,14 +9,12 @@ from rich.table import Table
 from farzi.distill import OuterLoop, Progress, SearchWatch, TeacherProgress, Trial, Tuned
 from farzi.evaluation import Task
 from farzi.report.progress import Show, watch_distillation
-from farzi.training import Teachers
 
 
 def watch_search(
     show: Show,
     task: Task,
     loop: OuterLoop,
-    teachers: Teachers,
     trials: int,
     minutes: float,
     keep: Callable[[Tuned], None],
@@ -27,7 +25,6 @@ def watch_search(
         show: told of them.
         task: says what scores mean.
         loop: limits on steps and time of each trial.
-        teachers: their number and most steps.
         trials: how many there are to be.
         minutes: after which no further one begins.
         keep: called after each trial.
@@ -54,7 +51,7 @@ def watch_search(
             f"valid {task.headline} {task.format(now.best_score)}{best}",
         )
 
-    first = watch_distillation(show, task, loop, teachers, lambda: None)
+    first = watch_distillation(show, task, loop, lambda: None)
 
     def teacher(now: TeacherProgress) -> None:
         if not tuned.trials:  # later they come out of the store

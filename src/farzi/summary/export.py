@@ -65,7 +65,7 @@ def effective_events(summary: Summary) -> float:
     """
     factors = summary.factors
     entropies = [
-        torch.special.entr(factors.decode(torch.tensor([number])).targets).sum(-1).mean()
+        torch.special.entr(factors.decode(slice(number, number + 1)).targets).sum(-1).mean()
         for number in range(factors.num_sequences)
     ]
     return float(torch.stack(entropies).mean().exp())

@@ -84,6 +84,17 @@ class Factors:
         """
         return replace(self, **tensors)
 
+    def to(self, device: torch.device) -> "Factors":
+        """The same factors elsewhere.
+
+        Args:
+            device: where to.
+
+        Returns:
+            factors whose tensors are there.
+        """
+        return self.with_tensors({name: part.to(device) for name, part in self.tensors().items()})
+
     def decode(self, indices: Tensor | slice = slice(None)) -> Batch:
         """Turn some sequences into distributions.
 
@@ -126,6 +137,6 @@ class Factors:
         """
         rows: list[Tensor] = []
         for number in range(self.num_sequences):
-            inputs, targets = (part[0] for part in self.decode(torch.tensor([number])))
+            inputs, targets = (part[0].cpu() for part in self.decode(slice(number, number + 1)))
             rows.append(torch.multinomial(torch.cat([inputs, targets[-1:]]), 1, generator=generator)[:, 0])
         return torch.stack(rows)

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from farzi.devices import seeded
 from farzi.models import (
     Parameters,
     SequenceModel,
@@ -31,6 +32,11 @@ START_ROWS = 4096
 class Distributions(Protocol):
     """Rows of probabilities, a tensor or something that makes them when asked for: few of many are held at a time."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
@@ -48,6 +54,7 @@ class _Certain:
 
     def __init__(self, events: Tensor, vocab_size: int) -> None:
         self._events, self._vocab_size = events, vocab_size
+        self.device = events.device
 
     def __len__(self) -> int:
         return len(self._events)
@@ -69,6 +76,7 @@ class _Expectations:
 
     def __init__(self, hidden: Sequence[Tensor], parameters: Sequence[Parameters]) -> None:
         self._teachers = tuple(zip(hidden, parameters, strict=True))
+        self.device = hidden[0].device
 
     def __len__(self) -> int:
         return len(self._teachers[0][0])
@@ -182,9 +190,9 @@ def factorise(
     """
     generator = torch.Generator().manual_seed(seed)
     count = len(distributions)
-    some = _logits(distributions[torch.randperm(count, generator=generator)[:START_ROWS]])
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    first = torch.randperm(count, generator=generator)[:START_ROWS].to(distributions.device)
+    some = _logits(distributions[first])
+    with seeded(seed, some.device):
         _, values, right = torch.svd_lowrank(some, min(rank, *some.shape), niter=4)
     scale = values.clamp_min(torch.finfo(values.dtype).eps).sqrt()
     pad = rank - len(scale)

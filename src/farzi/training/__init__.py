@@ -3,16 +3,19 @@
 from farzi.training.fit import Fitted, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.memory import keep_freed_memory
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
+from farzi.training.speed import TRIED_STEPS, Speed, measure_speed
 from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore
 from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
 __all__ = [
     "FULL_DATA",
+    "TRIED_STEPS",
     "FactoredSequences",
     "Fitted",
     "RealSequences",
     "Score",
+    "Speed",
     "Teachers",
     "TensorSequences",
     "Training",
@@ -28,5 +31,6 @@ __all__ = [
     "fit",
     "keep_freed_memory",
     "load_weights",
+    "measure_speed",
     "save_weights",
 ]

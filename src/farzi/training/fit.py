@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from farzi.devices import CPU, find_device, seeded
 from farzi.errors import InputError
 from farzi.models import Batch, Factored, Parameters, SequenceModel, sequence_loss, shortened
 from farzi.summary import Summary
@@ -111,7 +112,8 @@ class Fitted:
 
     Args:
         model: what was trained.
-        parameters: at the step with the best validation score, or at the last one if nothing was scored.
+        parameters: at the step with the best validation score, or at the last one if nothing was scored; on the CPU,
+            wherever they were trained.
         steps: that step.
         score: that score; not a number if nothing was scored.
         curve: (step, score) at every look.
@@ -163,6 +165,7 @@ def fit(
     score: Score | None = None,
     *,
     seed: int = 0,
+    device: str | None = None,
     observe: Callable[[int, Parameters], None] | None = None,
 ) -> Fitted:
     """Train from fresh parameters with Adam and keep the step that scores best on validation.
@@ -174,29 +177,30 @@ def fit(
         training: how; None takes what the summary's card advises, and the defaults for other data.
         score: judges parameters; higher is better. None takes all steps and keeps the last.
         seed: of the initial parameters, the order of the data and dropout.
+        device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
+            are. Other data says itself where its batches are.
         observe: called at every look with the step and the parameters, before they are scored.
 
     Returns:
         the model as it was trained, with its parameters.
 
     Raises:
-        InputError: a summary has more positions than the model reads.
+        InputError: a summary has more positions than the model reads, or torch cannot compute on the device.
     """
     began = time.monotonic()
     if isinstance(data, Summary):
         check_length(data, model)
         model = shortened(model, data.factors.length)
-        data, training = as_training_set(data.factors), training or advised(data)
+        training = training or advised(data)
+        data = as_training_set(data.factors if device is None else data.factors.to(find_device(device)))
     training = training or Training()
     every = training.steps_between_looks(data)
-    device = data.device
-    parameters = {k: v.to(device).requires_grad_() for k, v in model.init(data.vocab_size, seed).items()}
+    parameters = {k: v.to(data.device).requires_grad_() for k, v in model.init(data.vocab_size, seed).items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
     batches = data.batches(training.batch_size, torch.Generator().manual_seed(seed))
     curve: list[tuple[int, float]] = []
     best: tuple[float, int, Parameters] | None = None
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed, data.device):
         for step in range(1, training.steps + 1):
             loss = sequence_loss(model, parameters, next(batches), training.dropout)
             optimizer.zero_grad()
@@ -211,7 +215,7 @@ def fit(
             curve.append((step, math.nan if score is None else score(now)))
             logger.debug("step %d: loss %.4f, validation %.4f", step, loss.item(), curve[-1][1])
             if best is None or curve[-1][1] > best[0]:
-                best = curve[-1][1], step, {name: part.clone() for name, part in now.items()}
+                best = curve[-1][1], step, {name: part.to(CPU, copy=True) for name, part in now.items()}
             elif step - best[1] >= training.patience * every:
                 break
     assert best is not None

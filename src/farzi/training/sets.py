@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farzi.devices import CPU
 from farzi.errors import InputError
 from farzi.events import EventData, gather, windows
 from farzi.models import Batch, Factored
 from farzi.summary import Factors
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

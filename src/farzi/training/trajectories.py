@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from farzi.devices import CPU
 from farzi.events import cache_folder
 from farzi.files import atomic_write
 from farzi.models import Parameters, SequenceModel, describe_model
@@ -50,7 +51,7 @@ class Teachers:
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """One model trained on the full data.
+    """One model trained on the full data; all its tensors rest on the CPU.
 
     Args:
         parameters: at the best step.
@@ -75,6 +76,30 @@ class TrajectoryStore:
     folder: Path = field(default_factory=lambda: cache_folder() / "teachers")
     num_snapshots: int = 8
 
+    def find(
+        self, model: SequenceModel, data: RealSequences, training: Training, *, judge: str, seed: int
+    ) -> Trajectory | None:
+        """Read a training from the folder.
+
+        Args:
+            model: what was trained.
+            data: the training sequences.
+            training: how.
+            judge: says by what it was chosen.
+            seed: of the training.
+
+        Returns:
+            the trained model, or None if it is not there or damaged.
+        """
+        path = self._path(self._decided_by(model, data, training, judge, seed))
+        if not path.is_file():
+            return None
+        try:
+            return _read(path, model)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            logger.warning("%s is damaged and is made again (%s)", path, in_a_line(error))
+            return None
+
     def train(
         self, model: SequenceModel, data: RealSequences, training: Training, score: Score, *, judge: str, seed: int
     ) -> Trajectory:
@@ -94,7 +119,27 @@ class TrajectoryStore:
         Raises:
             InputError: the folder cannot be written.
         """
-        decided_by = {
+        found = self.find(model, data, training, judge=judge, seed=seed)
+        if found is not None:
+            return found
+        kept: list[Parameters] = []
+
+        def observe(_: int, parameters: Parameters) -> None:
+            kept.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
+
+        fitted = fit(model, data, training, score, seed=seed, observe=observe)
+        looks = sum(step < fitted.steps for step, _ in fitted.curve)
+        chosen = torch.linspace(0, looks - 1, min(self.num_snapshots, looks)).round().int().tolist()
+        trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
+        decided_by = self._decided_by(model, data, training, judge, seed)
+        _write(self._path(decided_by), trajectory, decided_by)
+        return trajectory
+
+    def _decided_by(
+        self, model: SequenceModel, data: RealSequences, training: Training, judge: str, seed: int
+    ) -> dict[str, Any]:
+        """Everything that the outcome of a training follows from."""
+        return {
             "version": KEY_VERSION,
             "model": describe_model(model),
             "data": data.data.fingerprint,
@@ -105,24 +150,10 @@ class TrajectoryStore:
             "seed": seed,
             "snapshots": self.num_snapshots,
         }
+
+    def _path(self, decided_by: dict[str, Any]) -> Path:
         key = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:24]
-        path = self.folder / f"{key}.safetensors"
-        if path.is_file():
-            try:
-                return _read(path, model)
-            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-                logger.warning("%s is damaged and is made again (%s)", path, in_a_line(error))
-        kept: list[Parameters] = []
-
-        def observe(_: int, parameters: Parameters) -> None:
-            kept.append({name: part.clone() for name, part in parameters.items()})
-
-        fitted = fit(model, data, training, score, seed=seed, observe=observe)
-        looks = sum(step < fitted.steps for step, _ in fitted.curve)
-        chosen = torch.linspace(0, looks - 1, min(self.num_snapshots, looks)).round().int().tolist()
-        trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
-        _write(path, trajectory, decided_by)
-        return trajectory
+        return self.folder / f"{key}.safetensors"
 
 
 def _described(training: Training) -> dict[str, Any]:
@@ -133,7 +164,7 @@ def _described(training: Training) -> dict[str, Any]:
 def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> None:
     fitted = trajectory.fitted
     parts = {"best": trajectory.parameters} | {f"{i}": part for i, part in enumerate(trajectory.snapshots)}
-    tensors = {f"{at}/{name}": part.contiguous().cpu() for at, group in parts.items() for name, part in group.items()}
+    tensors = {f"{at}/{name}": part.contiguous() for at, group in parts.items() for name, part in group.items()}
     record = {"steps": fitted.steps, "score": fitted.score, "curve": fitted.curve, "seconds": fitted.seconds}
     metadata = {"record": json.dumps(record), "decided_by": json.dumps(decided_by)}
     metadata["digest"] = _digest(tensors, metadata)

@@ -1,0 +1,152 @@
+"""The teachers of a distillation, and how many of them there is time for."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import NamedTuple
+
+from farzi.distill.watch import TeacherProgress
+from farzi.evaluation import Task
+from farzi.models import SequenceModel
+from farzi.training import Speed, Teachers, Training, Trajectory, TrajectoryStore, Workers, measure_speed
+
+_ROOM = 1.5  # by which a training with another seed may take longer
+
+
+class _Taught(NamedTuple):
+    """What is told of a teacher that is in the store: the time of its training, and its validation score."""
+
+    seconds: float
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """The training of teachers.
+
+    Args:
+        task: what for.
+        model: what is trained.
+        teachers: how many, and how.
+        store: where they are kept.
+        workers: train them side by side.
+        watch: told of each look at one of them.
+    """
+
+    task: Task
+    model: SequenceModel
+    teachers: Teachers
+    store: TrajectoryStore
+    workers: Workers
+    watch: Callable[[TeacherProgress], None]
+
+    def train(self) -> list[Trajectory]:
+        """Train all of them, but for those that the store holds.
+
+        Returns:
+            the teachers.
+        """
+        seeds = range(self.teachers.count)
+        if self.workers.count > 1:  # they leave the trained models in the store
+            list(self._into_store(seeds))
+        return [self._train(seed) for seed in seeds]
+
+    def train_within(self, seconds: float) -> Teachers:
+        """Train as many as there is time for into the store: few that are trained to the end rather than many halfway.
+
+        The first takes as many steps as there is time for, at most those that are given, and the others are trained
+        like it. They begin one after another, as many at a time as there are workers, while there is room for a
+        training half as long again as the longest before.
+
+        Args:
+            seconds: for all of them, about.
+
+        Returns:
+            what was trained.
+        """
+        began = time.monotonic()
+        teachers = replace(self.teachers, training=self._training_within(seconds))
+        lessons, done = replace(self, teachers=teachers), list[_Taught]()
+        while len(done) < teachers.count:
+            left = seconds - (time.monotonic() - began)
+            seeds: Sequence[int] = range(len(done), min(len(done) + self.workers.count, teachers.count))
+            if done and left < _ROOM * max(one.seconds for one in done):
+                seeds = list(itertools.takewhile(lessons.is_stored, seeds))
+                if not seeds:
+                    break
+            done += lessons._into_store(seeds)
+        return replace(teachers, count=len(done))
+
+    def is_stored(self, seed: int) -> bool:
+        """Whether one of them is trained already.
+
+        Args:
+            seed: of its training.
+        """
+        return self.task.trained(self.model, self.teachers.training, self.store, seed) is not None
+
+    def _training_within(self, seconds: float) -> Training:
+        """The training that is given, or a shorter one where there is no time for all of its steps."""
+        training = self.teachers.training
+        if self.teachers.count == 0 or self.is_stored(0):
+            return training
+        began, count = time.monotonic(), self.workers.count
+        shared = (self.task, self.model, training)
+        speeds = list(self.workers.map(_try, *(repeat(one, count) for one in shared)))
+        every = training.steps_between_looks(self.task.real(self.model))
+        left = seconds - (time.monotonic() - began)
+        steps = round_down(min(speed.steps_within(left, every) for speed in speeds))
+        return replace(training, steps=min(steps, training.steps))
+
+    def _into_store(self, seeds: Sequence[int]) -> Iterator[_Taught]:
+        """Train some into the store, or find them there."""
+        if self.workers.count == 1:
+            yield from (_taught(self._train(seed)) for seed in seeds)
+            return
+        training = self.teachers.training
+        shared = (self.task, self.model, training, self.store)
+        taught = self.workers.map(_teach, *(repeat(one) for one in shared), seeds)
+        for seed, one in zip(seeds, taught, strict=True):
+            self._tell(seed, training.steps, one.score)
+            yield one
+
+    def _train(self, seed: int) -> Trajectory:
+        training = self.teachers.training
+        every = training.steps_between_looks(self.task.real(self.model))
+        steps = itertools.count(every, every)
+
+        def watch(score: float) -> None:
+            self._tell(seed, min(next(steps), training.steps), score)
+
+        return self.task.train(self.model, training, self.store, seed, watch)
+
+    def _tell(self, seed: int, step: int, score: float) -> None:
+        told = {"number": seed + 1, "count": self.teachers.count, "steps": self.teachers.training.steps}
+        self.watch(TeacherProgress(**told, step=step, score=score))
+
+
+def _try(task: Task, model: SequenceModel, training: Training) -> Speed:
+    return measure_speed(model, task.real(model), training, task.score(model))
+
+
+def _teach(task: Task, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> _Taught:
+    return _taught(task.train(model, training, store, seed))
+
+
+def _taught(trajectory: Trajectory) -> _Taught:
+    return _Taught(trajectory.fitted.seconds, trajectory.fitted.score)
+
+
+def round_down(number: int) -> int:
+    """Keep two digits of a number of steps: what took as long before may then be in the store.
+
+    Args:
+        number: positive.
+
+    Returns:
+        a number that is hardly smaller.
+    """
+    unit = 10 ** max(len(str(number)) - 2, 0)
+    return number // unit * unit

@@ -1,0 +1,236 @@
+"""One distillation at work: teachers, start, outer loop, judgements."""
+
+import json
+import math
+import statistics
+import time
+from dataclasses import asdict, dataclass, replace
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from farzi.devices import CPU
+from farzi.distill.checkpoint import Checkpoints
+from farzi.distill.loop import OuterLoop, Verdict, run_loop
+from farzi.distill.objective import Objective, Problem
+from farzi.distill.plan import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Plan, keep_plan, read_plan
+from farzi.distill.settings import describe_choice
+from farzi.distill.teaching import Teaching, round_down
+from farzi.distill.watch import Watch
+from farzi.errors import InputError
+from farzi.evaluation import Task, peak_mb
+from farzi.models import SequenceModel, describe_model, shortened
+from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
+from farzi.training import (
+    Speed,
+    Teachers,
+    Training,
+    Trajectory,
+    TrajectoryStore,
+    Workers,
+    as_training_set,
+    fit,
+    measure_speed,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a summary is.
+
+    Args:
+        sequences: number of synthetic sequences.
+        length: positions of each that have a target.
+        rank: of the factors.
+        targets: ``free`` (targets of their own) or ``next`` (the next position, the paper's form).
+
+    Raises:
+        ValueError: a number is not positive, or the kind of targets is unknown.
+    """
+
+    sequences: int = 50
+    length: int = 10
+    rank: int = 32
+    targets: str = "free"
+
+    def __post_init__(self) -> None:
+        for name in ("sequences", "length", "rank"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.targets not in ("free", "next"):
+            raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
+
+
+JUDGE_SEED = 1_000_000
+"""First seed of the students that judge, far from those of any study."""
+
+_BUDGET = ("steps", "minutes", "checkpoint_every")
+"""Fields of the outer loop that may change when a run is resumed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One distillation at work."""
+
+    task: Task
+    model: SequenceModel
+    size: Size
+    objective: Objective
+    loop: OuterLoop
+    teachers: Teachers
+    judges: int
+    seed: int
+    store: TrajectoryStore
+    workers: Workers
+    watch: Watch
+    student: Training
+    planning_seconds: float = 0.0
+
+    def check(self) -> None:
+        """Refuse data that nothing can be learned from, and sizes that do not fit, before anything is written."""
+        length, most = self.size.length, self.model.max_length
+        if length > most:
+            raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
+        self.task.real(self.model)
+        self.objective.check(self.size.sequences, self.task.data.vocab_size)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the summary but for the number of outer steps, as JSON holds it."""
+        loop = {name: value for name, value in asdict(self.loop).items() if name not in _BUDGET}
+        settings = {
+            "data": {"name": self.task.data.name, "fingerprint": self.task.data.fingerprint},
+            "model": describe_model(self.model),
+            "size": asdict(self.size),
+            "objective": describe_choice(self.objective),
+            "loop": loop,
+            "teachers": asdict(self.teachers),
+            "judges": self.judges,
+            "seed": self.seed,
+        }
+        return json.loads(json.dumps(settings, allow_nan=False))
+
+    def summarise(self, checkpoints: Checkpoints) -> tuple[Summary, dict[str, Any]]:
+        """The summary, and a record of what it took."""
+        trained = self._teaching().train()
+        began = time.monotonic()
+        data, train = self.task.data, self.task.train_data
+        start = self._start(trained)
+        student = self._student_model()
+        snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
+        problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
+        factors, lr, steps, progress = run_loop(
+            self.loop,
+            self.objective,
+            problem,
+            start,
+            self._judge,
+            seed=self.seed,
+            checkpoints=checkpoints,
+            watch=self.watch.progress,
+            spent=self.planning_seconds + time.monotonic() - began,
+        )
+        card = Card(
+            data=data.name,
+            data_fingerprint=data.fingerprint,
+            num_events=train.num_events,
+            model=describe_model(self.model),
+            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps),
+            origin={**self.settings(), "outer_steps": progress.best_step},
+            licence=data.licence,
+        )
+        record = {
+            "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),
+            "distill_s": progress.seconds - self.planning_seconds,
+            "peak_mb": peak_mb(),
+            "progress": asdict(progress),
+        }
+        factors = factors.to(CPU)
+        return Summary(factors=factors, vocabulary=data.vocabulary, card=card, tokenizer=self.task.tokenizer), record
+
+    def in_time(self, path: Path | None = None) -> "Work":
+        """The same with as many teachers, and as long judgements, as there is time for.
+
+        Args:
+            path: of a file that tells what was planned before, and keeps what is planned now; None keeps nothing.
+        """
+        plan = None if path is None else read_plan(path)
+        if plan is None and math.isinf(self.loop.minutes):
+            return self
+        if plan is None:
+            plan = self._plan(60 * self.loop.minutes)
+            if path is not None:
+                keep_plan(path, plan)
+        return replace(self, teachers=plan.teachers, student=plan.student, planning_seconds=plan.seconds)
+
+    def _plan(self, seconds: float) -> Plan:
+        began = time.monotonic()
+        teachers = self._teaching().train_within(TEACHERS_SHARE * seconds)
+        student = self._student_within(JUDGEMENT_SHARE * seconds)
+        return Plan(teachers, student, time.monotonic() - began)
+
+    def _student_within(self, seconds: float) -> Training:
+        """The training of students for which a judgement has time; how long they take does not hang on the summary."""
+        size, vocab_size = self.size, self.task.data.vocab_size
+        latents = torch.zeros(size.sequences, size.length + (size.targets == "next"), size.rank)
+        targets = torch.zeros_like(latents) if size.targets == "free" else None
+        factors = Factors(latents=latents, decoder=torch.zeros(size.rank, vocab_size), targets=targets)
+        shared = (self.task, self._student_model(), factors, self._student_training(self.objective.lr))
+        at_once = min(self.judges, self.workers.count)
+        speeds = list(self.workers.map(_try_student, *(repeat(one, at_once) for one in shared)))
+        each = seconds / math.ceil(self.judges / self.workers.count)
+        steps = min(speed.steps_within(each, self.student.evaluate_every) for speed in speeds)
+        steps = max(round_down(steps), LEAST_STUDENT_STEPS)
+        return replace(self.student, steps=min(steps, self.student.steps))
+
+    def _teaching(self) -> Teaching:
+        return Teaching(
+            task=self.task,
+            model=self.model,
+            teachers=self.teachers,
+            store=self.store,
+            workers=self.workers,
+            watch=self.watch.teacher,
+        )
+
+    def _start(self, trained: list[Trajectory]) -> Factors:
+        drawn = self.task.draw(self.size.sequences, self.size.length, self.seed)
+        return from_real(
+            drawn,
+            self.task.data.vocab_size,
+            self._teachers(trained),
+            kind=self.size.targets,
+            rank=self.size.rank,
+            seed=self.seed,
+        )
+
+    def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
+        return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)
+
+    def _student_model(self) -> SequenceModel:
+        return shortened(self.model, self.size.length)
+
+    def _batch_size(self) -> int:
+        return min(self.objective.batch_size, self.size.sequences)
+
+    def _student_training(self, lr: float) -> Training:
+        return replace(self.student, lr=lr, batch_size=self._batch_size())
+
+    def _judge(self, factors: Factors, lr: float) -> Verdict:
+        """Train students on the factors; their seeds are not those of any study."""
+        seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
+        shared = (self.task, self._student_model(), factors.to(CPU), self._student_training(lr))
+        scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
+        return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
+
+
+def _student(task: Task, model: SequenceModel, factors: Factors, training: Training, seed: int) -> tuple[float, int]:
+    """Train a judge: the score and the steps that it reached it with."""
+    fitted = fit(model, as_training_set(factors.to(task.device)), training, task.score(model), seed=seed)
+    return fitted.score, fitted.steps
+
+
+def _try_student(task: Task, model: SequenceModel, factors: Factors, training: Training) -> Speed:
+    """See how long the training of a judge takes."""
+    return measure_speed(model, as_training_set(factors.to(task.device)), training, task.score(model))
