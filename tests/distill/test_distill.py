@@ -19,7 +19,6 @@ from farzi.distill import (
     MetaMatching,
     OuterGradient,
     OuterLoop,
-    OuterState,
     Problem,
     Size,
     Verdict,
@@ -284,20 +283,6 @@ def test_a_short_gradient_counts_as_much_as_a_long_one():
     (start, (end, *_), _), (_, (other, *_), _) = usual, mixed
     assert not torch.equal(start.latents, end.latents)
     torch.testing.assert_close(end.latents, other.latents)
-
-
-def test_a_checkpoint_of_other_factors_or_of_rubbish_is_refused(tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    start = Factors(latents=torch.randn(2, 3, 4), decoder=torch.randn(4, 5))
-    state = OuterState(start, 0.1)
-    optimizer = torch.optim.Adam([*state.tensors.values()])
-    Checkpoints(path=path).keep(state, optimizer)
-    other = OuterState(Factors(latents=torch.randn(2, 3, 6), decoder=torch.randn(6, 5)), 0.1)
-    with pytest.raises(InputError, match="cannot be resumed"):
-        Checkpoints(path=path, resume=True).restore(other, torch.optim.Adam([*other.tensors.values()]))
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="cannot be resumed"):
-        Checkpoints(path=path, resume=True).restore(state, optimizer)
 
 
 @pytest.mark.parametrize(

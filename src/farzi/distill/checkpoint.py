@@ -1,9 +1,9 @@
 """The outer loop's state, and a run folder that keeps it."""
 
+import hashlib
 import io
 import math
 import os
-import pickle
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +15,15 @@ import torch
 from farzi.devices import CPU
 from farzi.errors import InputError
 from farzi.files import atomic_write
+from farzi.reading import in_a_line
 from farzi.summary import Factors
 
 _NUMBERS = (
     "step", "seconds", "skipped", "skipped_in_row", "loss", "score", "best_score", "best_step",
     "best_log_lr", "best_fit_steps", "judge_seconds",
 )  # fmt: skip
+
+_DIGEST_BYTES = 32
 
 
 class OuterState:
@@ -57,8 +60,7 @@ class OuterState:
     def load_state_dict(self, content: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave; tensors are filled in place, as an optimiser holds on to them."""
         for name in _NUMBERS:
-            if name != "judge_seconds" or name in content:  # checkpoints of before have none
-                setattr(self, name, content[name])
+            setattr(self, name, content[name])
         for group in ("tensors", "average", "best"):
             for name, part in getattr(self, group).items():
                 part.copy_(content[group][name])
@@ -93,7 +95,7 @@ class Checkpoints:
         content = io.BytesIO()
         torch.save(_on_cpu({"state": state.state_dict(), "optimizer": optimizer.state_dict()}), content)
         with atomic_write(self.path) as file:
-            file.write(content.getvalue())
+            file.write(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
 
     def restore(self, state: OuterState, optimizer: torch.optim.Optimizer) -> bool:
         """Go on from the file, if that is wanted and it is there.
@@ -111,11 +113,13 @@ class Checkpoints:
         if self.path is None or not self.resume or not self.path.is_file():
             return False
         try:
-            content = torch.load(self.path, weights_only=True)
+            content = torch.load(io.BytesIO(_checked(self.path.read_bytes())), weights_only=True)
             state.load_state_dict(content["state"])
             optimizer.load_state_dict(content["optimizer"])
-        except (OSError, KeyError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            raise InputError(f"{self.path} cannot be resumed from ({error}); start again in a new folder") from error
+        except Exception as error:  # what is whole but not a state of this run fails in any way
+            raise InputError(
+                f"{self.path} cannot be resumed from ({in_a_line(error)}); start again in a new folder"
+            ) from error
         return True
 
 
@@ -128,9 +132,19 @@ def _on_cpu(content: Any) -> Any:
     return [_on_cpu(part) for part in content] if isinstance(content, list) else content
 
 
+def _checked(content: bytes) -> bytes:
+    """A checkpoint without the digest at its end: torch would read changed bytes as if they were right."""
+    content, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("it is damaged: its checksum does not fit")
+    return content
+
+
 @contextmanager
 def locked(folder: Path) -> Generator[None]:
     """Hold a run folder for one process; the lock ends with the process, however that ends.
+
+    The file ``.lock`` stays behind and holds nothing by itself.
 
     Args:
         folder: made where it is missing.
@@ -145,14 +159,19 @@ def locked(folder: Path) -> Generator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
+        file = (folder / ".lock").open("a+")  # the holder's number stays in it
     except OSError as error:
         raise InputError(f"{folder} cannot be used as a run folder: {error.strerror}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{folder} is in use by another run; wait for it or choose another folder") from None
+            file.seek(0)
+            holder = f"process {file.read().strip()}"
+            raise InputError(
+                f"{folder} is in use by another run, {holder}; wait for it or choose another folder"
+            ) from None
+        file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
