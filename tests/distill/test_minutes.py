@@ -248,18 +248,6 @@ def test_a_run_that_ran_out_of_time_goes_on_with_more(clock, tmp_path):
     assert 120 <= more.seconds <= 123, "the time of before counts, and what was spent on the start does not count twice"
 
 
-def test_a_checkpoint_of_before_is_gone_on_from(tmp_path):
-    """It does not know how long judgements take."""
-    path = tmp_path / "checkpoint.pt"
-    run_slowly(Clock(), 1, step=0, judge=0, checkpoints=Checkpoints(path=path), steps=2)
-    content = torch.load(path, weights_only=True)
-    del content["state"]["judge_seconds"]
-    torch.save(content, path)
-    checkpoints = Checkpoints(path=path, resume=True)
-    _, progress = run_slowly(Clock(), 1, step=0, judge=0, checkpoints=checkpoints, steps=3)
-    assert progress.step == 3
-
-
 def test_a_distillation_in_little_time_makes_a_summary(clock, store, tmp_path):
     """Each look at the clock takes a hundredth of a second."""
     clock.tick = 0.01
