@@ -4,12 +4,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
 from farzi.distill.checkpoint import Checkpoints, OuterState
+from farzi.distill.interrupt import held_interrupt
 from farzi.distill.objective import Objective, OuterGradient, Problem
 from farzi.errors import InputError
 from farzi.summary import Factors, round_to_stored
@@ -113,6 +115,7 @@ def run_loop(
     """Learn a summary.
 
     All chance of a step comes from the seed and the step's number, so a resumed run goes on as if it had not stopped.
+    Where checkpoints are kept, an interruption ends the loop after the step at work, with a checkpoint of it.
 
     Args:
         loop: how.
@@ -130,6 +133,7 @@ def run_loop(
 
     Raises:
         DivergedError: several steps in a row have no finite gradient.
+        KeyboardInterrupt: the loop was interrupted.
     """
     state = OuterState(start, objective.lr)
     optimizer = _optimizer(loop, state)
@@ -138,16 +142,20 @@ def run_loop(
         began -= state.seconds
     else:
         _judge(state, start, judge)
-    while state.step < loop.steps and time.monotonic() - began < loop.minutes * 60:
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
-        gradient = objective.gradient(problem, start.with_tensors(state.tensors), state.lr, state.carry, generator)
-        _follow(state, optimizer, gradient, loop)
-        if state.step % loop.evaluate_every == 0 or state.step == loop.steps:
-            _judge(state, start, judge)
-        state.seconds = time.monotonic() - began
-        if state.step % loop.checkpoint_every == 0 or state.step == loop.steps:
-            checkpoints.keep(state, optimizer)
-        watch(_progress(state))
+    with held_interrupt() if checkpoints.path else nullcontext(lambda: False) as interrupted:
+        while state.step < loop.steps and time.monotonic() - began < loop.minutes * 60:
+            generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
+            gradient = objective.gradient(problem, start.with_tensors(state.tensors), state.lr, state.carry, generator)
+            _follow(state, optimizer, gradient, loop)
+            if state.step % loop.evaluate_every == 0 or state.step == loop.steps:
+                _judge(state, start, judge)
+            state.seconds = time.monotonic() - began
+            stop = interrupted()
+            if stop or state.step % loop.checkpoint_every == 0 or state.step == loop.steps:
+                checkpoints.keep(state, optimizer)
+            watch(_progress(state))
+            if stop:
+                raise KeyboardInterrupt
     return start.with_tensors(state.best), math.exp(state.best_log_lr), state.best_fit_steps, _progress(state)
 
 
