@@ -1,14 +1,17 @@
-"""What keeps a run: its checkpoint and its lock."""
+"""What keeps a run: its checkpoint, its lock, and the end of a step before an interruption."""
 
 import hashlib
 import random
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
 
-from farzi.distill import Checkpoints, OuterState, locked
+from farzi.distill import Checkpoints, OuterGradient, OuterLoop, OuterState, Verdict, locked, run_loop
+from farzi.distill.interrupt import held_interrupt
 from farzi.errors import InputError
 from farzi.summary import Factors
 
@@ -26,6 +29,14 @@ def state_and_optimizer() -> tuple[OuterState, torch.optim.Optimizer]:
         part.grad = torch.ones_like(part)
     optimizer.step()
     return state, optimizer
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Whatever shell the tests were started from."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
 
 
 @pytest.fixture
@@ -133,3 +144,69 @@ def test_a_lock_holds_until_its_process_ends_and_not_longer(tmp_path):
     assert (tmp_path / ".lock").exists()
     with locked(tmp_path), pytest.raises(InputError, match="in use"), locked(tmp_path):
         pass
+
+
+class Interrupting:
+    """An objective whose second gradient is interrupted, so many times."""
+
+    lr, batch_size = 0.1, 1
+
+    def __init__(self, times: int) -> None:
+        self.times, self.calls = times, 0
+
+    def gradient(self, problem, factors, lr, carry, generator):
+        self.calls += 1
+        for _ in range(self.times if self.calls == 2 else 0):
+            signal.raise_signal(signal.SIGINT)
+        return OuterGradient(1.0, {name: torch.ones_like(part) for name, part in factors.tensors().items()}, 0.0, {})
+
+
+def run(objective, checkpoints, seen):
+    loop = OuterLoop(steps=4, evaluate_every=2, checkpoint_every=100)
+    judge = lambda *_: Verdict(0.0, 1)  # noqa: E731
+    return run_loop(loop, objective, None, factors(), judge, seed=0, checkpoints=checkpoints, watch=seen.append)
+
+
+def test_an_interruption_ends_the_loop_after_the_step_with_a_checkpoint(tmp_path):
+    path, seen = tmp_path / "checkpoint.pt", []
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupting(1), Checkpoints(path=path), seen)
+    assert [progress.step for progress in seen] == [1, 2]
+    later: list = []
+    stopped = run(Interrupting(0), Checkpoints(path=path, resume=True), later)
+    assert [progress.step for progress in later] == [3, 4]
+    whole = run(Interrupting(0), Checkpoints(), [])
+    assert torch.equal(stopped[0].latents, whole[0].latents)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_second_one_or_one_where_nothing_is_kept_ends_it_at_once(tmp_path, keeps):
+    path, seen = tmp_path / "checkpoint.pt", []
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupting(2 if keeps else 1), Checkpoints(path=path if keeps else None), seen)
+    assert [progress.step for progress in seen] == [1]
+    assert not path.exists()
+
+
+def test_in_another_thread_nothing_is_held_back():
+    found: list[bool] = []
+
+    def hold():
+        with held_interrupt() as interrupted:
+            found.append(interrupted())
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    thread.join()
+    assert found == [False]
+
+
+def test_where_interruptions_are_ignored_they_stay_so():
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with held_interrupt() as interrupted:
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGINT, usual)

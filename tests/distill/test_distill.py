@@ -3,11 +3,6 @@
 import itertools
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from typing import get_args
 
 import numpy as np
@@ -163,33 +158,6 @@ def test_a_resumed_run_gives_the_same_bytes(store, tmp_path):
     assert not (parts / "summary.safetensors").exists()
     distill(cyclic_data(), **SMALL, store=store, run=parts, resume=True)
     assert (parts / "summary.safetensors").read_bytes() == (whole / "summary.safetensors").read_bytes()
-
-
-KILLED = """
-import sys
-sys.path.insert(0, {here!r})
-from pathlib import Path
-from test_distill import SMALL, cyclic_data
-from farzi.distill import distill
-from farzi.training import TrajectoryStore
-store = TrajectoryStore(folder=Path({store!r}), num_snapshots=2)
-distill(cyclic_data(), **SMALL, store=store, run={run!r}, resume=True)
-"""
-
-
-def test_a_killed_run_resumes_to_the_same_bytes(store, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    distill(cyclic_data(), **SMALL, store=store, run=whole)
-    code = KILLED.format(here=os.path.dirname(__file__), store=str(store.folder), run=str(killed))
-    process = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 60
-    while not (killed / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    assert not (killed / "summary.safetensors").exists()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert (killed / "summary.safetensors").read_bytes() == (whole / "summary.safetensors").read_bytes()
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(store, tmp_path):

@@ -4,12 +4,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
 from farzi.distill.checkpoint import Checkpoints, OuterState
+from farzi.distill.interrupt import held_interrupt
 from farzi.distill.objective import Objective, OuterGradient, Problem
 from farzi.errors import InputError
 from farzi.summary import Factors, round_to_stored
@@ -116,6 +118,7 @@ def run_loop(
 
     All chance of a step comes from the seed and the step's number, so a resumed run goes on as if it had not stopped.
     Where time is limited, steps end when there is no more left than the longest judgement took, and one more follows.
+    Where checkpoints are kept, an interruption ends the loop after the step at work, with a checkpoint of it.
 
     Args:
         loop: how.
@@ -134,6 +137,7 @@ def run_loop(
 
     Raises:
         DivergedError: several steps in a row have no finite gradient.
+        KeyboardInterrupt: the loop was interrupted.
     """
     state = OuterState(start, objective.lr, spent)
     optimizer = _optimizer(loop, state)
@@ -148,18 +152,22 @@ def run_loop(
         _judge(state, start, judge)
         state.seconds = time.monotonic() - began
     over = is_over()
-    while not over:
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
-        gradient = objective.gradient(problem, start.with_tensors(state.tensors), state.lr, state.carry, generator)
-        _follow(state, optimizer, gradient, loop)
-        judged = state.step % loop.evaluate_every == 0 or is_over()
-        if judged:
-            _judge(state, start, judge)
-        over = judged and is_over()
-        state.seconds = time.monotonic() - began
-        if state.step % loop.checkpoint_every == 0 or over:
-            checkpoints.keep(state, optimizer)
-        watch(_progress(state))
+    with held_interrupt() if checkpoints.path else nullcontext(lambda: False) as interrupted:
+        while not over:
+            generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
+            gradient = objective.gradient(problem, start.with_tensors(state.tensors), state.lr, state.carry, generator)
+            _follow(state, optimizer, gradient, loop)
+            judged = state.step % loop.evaluate_every == 0 or is_over()
+            if judged:
+                _judge(state, start, judge)
+            over = judged and is_over()
+            state.seconds = time.monotonic() - began
+            stop = interrupted()
+            if stop or over or state.step % loop.checkpoint_every == 0:
+                checkpoints.keep(state, optimizer)
+            watch(_progress(state))
+            if stop:
+                raise KeyboardInterrupt
     return start.with_tensors(state.best), math.exp(state.best_log_lr), state.best_fit_steps, _progress(state)
 
 
