@@ -176,6 +176,17 @@ def test_few_whole_teachers_are_better_than_many_half_ones(
     assert task.begun == begun
 
 
+def test_a_teacher_takes_some_steps_however_little_time_there_is(clock, monkeypatch, store):
+    monkeypatch.setattr(teaching, "measure_speed", lambda *_: Speed(1.0, 50.0))
+    for steps, taken in ((1000, teaching.LEAST_STEPS), (7, 7)):
+        task = School(cyclic_data())
+        task.enter(clock, [9999] * 4, [])
+        teachers = Teachers(count=4, training=replace(TRAINING, steps=steps))
+        shared = {"task": task, "model": MODEL, "store": store, "workers": Workers(1), "watch": lambda _: None}
+        taught = teaching.Teaching(teachers=teachers, **shared).train_within(10)
+        assert taught == Teachers(count=1, training=replace(TRAINING, steps=taken))
+
+
 def test_no_teachers_take_no_time(store):
     task = School(cyclic_data())
     task.enter(None, [], [])

@@ -12,6 +12,9 @@ from farzi.evaluation import Task
 from farzi.models import SequenceModel
 from farzi.training import Speed, Teachers, Training, Trajectory, TrajectoryStore, Workers, measure_speed
 
+LEAST_STEPS = 50
+"""Steps of a teacher, however little time there is: with fewer it has next to nothing to tell."""
+
 _ROOM = 1.5  # by which a training with another seed may take longer
 
 
@@ -56,9 +59,9 @@ class Teaching:
     def train_within(self, seconds: float) -> Teachers:
         """Train as many as there is time for into the store: few that are trained to the end rather than many halfway.
 
-        The first takes as many steps as there is time for, at most those that are given, and the others are trained
-        like it. They begin one after another, as many at a time as there are workers, while there is room for a
-        training half as long again as the longest before.
+        The first takes as many steps as there is time for, at least :data:`LEAST_STEPS` and at most those that are
+        given, and the others are trained like it. They begin one after another, as many at a time as there are
+        workers, while there is room for a training half as long again as the longest before.
 
         Args:
             seconds: for all of them, about.
@@ -98,7 +101,7 @@ class Teaching:
         every = training.steps_between_looks(self.task.real(self.model))
         left = seconds - (time.monotonic() - began)
         steps = round_down(min(speed.steps_within(left, every) for speed in speeds))
-        return replace(training, steps=min(steps, training.steps))
+        return replace(training, steps=min(max(steps, LEAST_STEPS), training.steps))
 
     def _into_store(self, seeds: Sequence[int]) -> Iterator[_Taught]:
         """Train some into the store, or find them there."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from farzi.models import SequenceModel
 from farzi.training.fit import Score, Training, TrainingSet, fit
 
-TRIED_STEPS = 10
+TRIED_STEPS = 5
 """Steps that are taken to find out."""
 
 
