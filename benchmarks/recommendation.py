@@ -19,6 +19,7 @@ RECOMMENDATION = Cases(
     options=(),
     reference={},
     kept=(
+        "ml-100k-10x10-free",
         "ml-100k-50x10-free",
         "ml-100k-50x50-free",
         "ml-100k-100x5-next",
