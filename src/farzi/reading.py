@@ -14,7 +14,7 @@ from farzi.errors import InputError
 MOST_HEADER_BYTES = 2**26
 """The longest header of a safetensors file that is read, and written: it has room for a million titles with their ids.
 
-Read as Python's objects, JSON can take thirty times its length in memory, so that this bounds what a hostile file takes.
+Read as objects, JSON can take thirty times its length in memory, so that this bounds what a hostile file takes.
 """
 
 MOST_NESTED = 32
