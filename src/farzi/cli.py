@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from farzi.data_options import add_data_argument, add_reading_options, read_data, read_data_at_hand, read_recipe
 from farzi.devices import find_device
 from farzi.distill import SEARCHABLE, Tuned, distill, read_costs, tune
 from farzi.errors import InputError
@@ -26,19 +27,7 @@ from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
 from farzi.events import describe, fetch, list_sources
 from farzi.files import atomic_write, write_json
 from farzi.models import build_model, shortened
-from farzi.options import (
-    SHORT,
-    add_data_argument,
-    add_device_option,
-    add_model_option,
-    add_reading_options,
-    new_parser,
-    parse,
-    read_data,
-    read_data_at_hand,
-    read_recipe,
-    with_values,
-)
+from farzi.options import SHORT, add_device_option, add_model_option, new_parser, parse, with_given, with_values
 from farzi.report import (
     card_table,
     read_run,
@@ -235,6 +224,9 @@ def _evaluate(call: Call) -> None:
         raise (
             error if options.data or options.text else InputError(f"{error}; --data says where else the data is")
         ) from error
+    if study.student is not None:
+        student = with_given(task_of(data).student, study.student, "--student", call.words)
+        study = replace(study, student=student)
     with show_progress(_NEWS) as show:
         watch = watch_study(show)
         rows = evaluate(

@@ -1,25 +1,21 @@
 """How the words of a command line become values."""
 
 import difflib
-import inspect
 import re
-from argparse import SUPPRESS, ArgumentError
+from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from pathlib import Path
+from dataclasses import fields, is_dataclass, replace
 from pydoc import locate
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from farzi.data_options import task_for
 from farzi.distill import MetaMatching
 from farzi.errors import InputError
-from farzi.evaluation import NextItem, NextToken, Task
-from farzi.events import TOKENIZERS, EventData, TextData, TextSource, find_fetched, load_events, load_text
-from farzi.events.catalogue import SOURCES
 from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
-from farzi.summary import Summary
+from farzi.training import Training
 
 _OF_SIZE_AND_STEPS = {
     "--steps": "--loop.steps",
@@ -30,9 +26,6 @@ _OF_SIZE_AND_STEPS = {
 
 SHORT = {"distill": {"--minutes": "--loop.minutes", **_OF_SIZE_AND_STEPS}, "tune": _OF_SIZE_AND_STEPS}
 """Short forms of options by command; a search has minutes of its own."""
-
-_EVENT_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
-_TEXT_OPTIONS = list(inspect.signature(load_text).parameters)[1:]
 
 # A default that is a member of a family is written down with its class, so that a sister can take its place.
 set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager])
@@ -86,7 +79,7 @@ def _with_model(parser: ArgumentParser, words: Sequence[str]) -> Sequence[str]:
     given = parser.parse_args(spell_out([*without_sizes, "-o", ""]))[words[0]]  # a recipe is printed without a folder
     if given.model is not None:
         return words
-    return [words[0], "--model", _task_for(given).default_model.name, *words[1:]]
+    return [words[0], "--model", task_for(given).default_model.name, *words[1:]]
 
 
 def _skip_value(option: str, words: Iterator[str]) -> bool:
@@ -148,31 +141,6 @@ def _sizes(model: str, words: Sequence[str], spelt: list[str]) -> list[str]:
     return spelt + [word for option, size in sizes if option not in given for word in (option, str(size))]
 
 
-def add_data_argument(parser: ArgumentParser) -> None:
-    """Add the data as a word without an option, which may be missing where there is ``--text``.
-
-    Args:
-        parser: gets the argument.
-    """
-    told = "a data set known by name, or a file of events"
-    parser.add_argument("data", nargs="?", type=str | None, default=SUPPRESS, help=told)  # None would beat a recipe
-
-
-def add_reading_options(parser: ArgumentParser) -> None:
-    """Add how data is read: ``--text``, and the parameters of :func:`farzi.events.load_events` and ``load_text``.
-
-    Args:
-        parser: gets the options.
-    """
-    parser.add_argument("--text", type=str | None, help="a text file in UTF-8 or a folder of .txt, in place of events")
-    kinds = ", ".join(TOKENIZERS)
-    parser.add_argument(
-        "--tokenizer", type=str | None, help=f"of a text: {kinds}; word, or the source's own, by default"
-    )
-    parser.add_argument("--vocab", type=int | None, help="most tokens in the vocabulary of a text")
-    parser.add_function_arguments(load_events, skip={"source"})
-
-
 def add_model_option(parser: ArgumentParser) -> None:
     """Add the choice of a model other than that of a summary.
 
@@ -196,95 +164,20 @@ def add_device_option(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="cpu", help="where models are trained, such as cuda")
 
 
-def read_data(
-    options: Namespace, recorded: Namespace | None = None, summary: Summary | None = None
-) -> EventData | TextData:
-    """Load the data that options name: ``data``, a name or a file of events, or ``text``.
+def with_given(usual: Training, read: Training, option: str, words: Sequence[str]) -> Training:
+    """A training with what the command line says of it, and the usual values for all else.
 
     Args:
-        options: as :func:`add_reading_options` made them, with ``data``.
-        recorded: those of a run, for what is not given.
-        summary: its card names the data where nothing else does, and it is no path; its tokenizer cuts text.
+        usual: what holds where nothing is said.
+        read: what the parser made of the command line, which fills in values that belong to no task.
+        option: that it was given by, such as ``--student``.
+        words: of the command line.
 
     Returns:
-        the data.
-
-    Raises:
-        InputError: no data is named, it cannot be read, or an option is not for data of this kind.
+        the training; the one that was read where it was given as a whole.
     """
-    before = recorded or Namespace()
-    named = options if options.get("data") or options.text else before
-    told = summary.card.data if summary and summary.card.data in {Path(summary.card.data).name} - {".."} else None
-    source: str | None = named.get("text") or named.get("data") or told
-    if not source or (named.get("text") and named.get("data")):
-        raise InputError("name the data, either a data set known by name or a file of events, or a text with --text")
-    tokenizer = summary.tokenizer if summary else None
-    is_text = tokenizer is not None or _task_for(named) is NextToken
-    wanted, others = (_TEXT_OPTIONS, _EVENT_OPTIONS) if is_text else (_EVENT_OPTIONS, _TEXT_OPTIONS)
-    if wrong := next((name for name in others if name not in wanted and options[name] is not None), None):
-        right = (
-            "is a text, of which it has nothing to say" if is_text else "is read as events; --text says it is a text"
-        )
-        raise InputError(f"--{wrong} is given, but {source} {right}")
-    if source != (before.get("text") or before.get("data")):
-        before = before.clone()
-        before["path"] = None
-    chosen = {name: before.get(name) if options[name] is None else options[name] for name in wanted}
-    if not is_text:
-        return load_events(source, **chosen)
-    if tokenizer is not None and options.tokenizer is None and options.vocab is None:
-        chosen |= {"tokenizer": tokenizer, "vocab": None}
-    return load_text(source, **chosen)
-
-
-def _task_for(named: Namespace) -> type[Task]:
-    """What the data is for that options name."""
-    is_text = bool(named.get("text")) or isinstance(SOURCES.get(named.get("data") or ""), TextSource)
-    return NextToken if is_text else NextItem
-
-
-def read_recipe(parser: ArgumentParser, path: Path) -> Namespace:
-    """Read the options that a run was made with.
-
-    Args:
-        parser: of the command that made it.
-        path: of its recipe.
-
-    Returns:
-        the options.
-
-    Raises:
-        InputError: the file is missing, or the options in it are not this version's.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is missing; give a folder that `farzi distill` wrote, or a summary's file")
-    try:
-        return parser.parse_path(path)
-    except (ArgumentError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); give the summary's file") from error
-
-
-def read_data_at_hand(parser: ArgumentParser, path: Path, summary: Summary) -> EventData | TextData | None:
-    """Load the data that a run was made from, if that takes no fetching.
-
-    Args:
-        parser: of the command that made the run.
-        path: of its recipe.
-        summary: what was made from it.
-
-    Returns:
-        the data; None where it is elsewhere, or no longer the same.
-    """
-    try:
-        recorded = read_recipe(parser, path)
-        name: str = recorded.get("text") or recorded.get("data") or summary.card.data
-        place = find_fetched(name) if recorded.path is None and name in SOURCES else Path(recorded.path or name)
-        if place is None or not place.exists():
-            return None
-        data = read_data(parser.get_defaults(), recorded, summary)
-    except InputError:
-        return None
-    return data if data.fingerprint == summary.card.data_fingerprint else None
+    said = {word.partition("=")[0].removeprefix(f"{option}.") for word in words if word.startswith(f"{option}.")}
+    return replace(usual, **{name: getattr(read, name) for name in said}) if said else read
 
 
 def with_values(recipe: Namespace, values: Mapping[str, Any]) -> Namespace:

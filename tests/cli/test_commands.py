@@ -13,6 +13,7 @@ from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
 from farzi import cli
 from farzi.cli import COMMANDS, main
+from farzi.evaluation import NextItem
 from farzi.metagrad import execution
 from farzi.models import MODELS
 from farzi.summary import load
@@ -132,6 +133,8 @@ def test_a_study_of_a_run_is_printed_and_recorded(finished, capsys):
     farzi = rows[-1]
     assert (farzi["sequences"], farzi["length"], farzi["targets"]) == (3, 5, "free")
     assert farzi["bytes"] == (finished / "summary.safetensors").stat().st_size
+    students = [farzi["training"][name] for name in ("steps", "evaluate_every", "patience")]
+    assert students == [4, 2, NextItem.student.patience], "what is not said of students is as the task has it"
     costs = json.loads((finished / "run.json").read_text())
     assert farzi["cost"]["distill_s"] == costs["distill_s"]
     assert farzi["configuration"]["summary"]["origin"]["teachers"]["count"] == 1
