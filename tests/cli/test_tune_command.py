@@ -13,7 +13,7 @@ from farzi.cli import command_parser, main
 from farzi.options import parse
 
 SEARCH = [*QUICK, "--objective.lr", "1e-4", "--trials", "2", "--search", "objective.lr", "size.rank", "--seed", "2"]
-"""So low a learning rate that the second trial does better."""
+"""Which of so short trials does better depends on how a machine rounds."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,12 @@ def test_the_recipe_of_a_search_gives_its_summary(searched, tmp_path):
     assert [list(one["parameters"]) for one in trials] == [["objective.lr", "size.rank"]] * 2
     rates = [one["parameters"]["objective.lr"] for one in trials]
     assert rates[0] == 1e-4
-    assert f"\n    lr: {rates[1]}\n" in (searched / "recipe.yaml").read_text()
+    best = max(trials, key=lambda trial: trial["score"])
+    assert f"\n    lr: {best['parameters']['objective.lr']}\n" in (searched / "recipe.yaml").read_text()
     assert main(["distill", "--config", str(searched / "recipe.yaml"), "-o", str(tmp_path)]) == 0
     assert (tmp_path / "summary.safetensors").read_bytes() == (searched / "summary.safetensors").read_bytes()
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["progress"]["best_score"] == trials[1]["score"] > trials[0]["score"]
+    assert record["progress"]["best_score"] == best["score"]
 
 
 def test_a_search_says_what_was_gained_and_how_to_go_on(films, searched, capsys):
@@ -48,11 +49,12 @@ def test_a_search_says_what_was_gained_and_how_to_go_on(films, searched, capsys)
     assert main(["tune", str(films), "-o", str(searched), *SEARCH, "--resume"]) == 0
     out, err = capsys.readouterr()
     shown = " ".join(out.split())
+    first, second = (trial["score"] for trial in json.loads(before["trials.json"]))
     for told in (
         "as given",
         "objective.lr",
         "valid nDCG@100",
-        "trial 2, the best",
+        "trial 2, the best" if second > first else "as given is best",
         "2 complete",
         f"--config {searched}/recipe.yaml",
     ):
