@@ -251,6 +251,6 @@ if __name__ == "__main__":
     metagrad_results.growth(
         _pyplot(), json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad.svg"
     )
-    for name in ("recommendation", "language"):
-        record = json.loads((RESULTS / f"{name}.json").read_text())
-        cases_results.picture(_pyplot(), record, HERE / "_static" / f"{name}.svg")
+    cases_results.picture(
+        _pyplot(), json.loads((RESULTS / "recommendation.json").read_text()), HERE / "_static" / "recommendation.svg"
+    )
