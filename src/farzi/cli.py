@@ -224,9 +224,12 @@ def _evaluate(call: Call) -> None:
         raise (
             error if options.data or options.text else InputError(f"{error}; --data says where else the data is")
         ) from error
-    if study.student is not None:
-        student = with_given(task_of(data).student, study.student, "--student", call.words)
-        study = replace(study, student=student)
+    task = task_of(data)
+    study = replace(
+        study,
+        reference=with_given(task.full_data, study.reference, "--reference", call.words),
+        student=with_given(task.student, study.student, "--student", call.words),
+    )
     with show_progress(_NEWS) as show:
         watch = watch_study(show)
         rows = evaluate(

@@ -1,10 +1,11 @@
 """How the words of a command line become values."""
 
 import difflib
+import itertools
 import re
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pydoc import locate
 from typing import Any
 
@@ -26,6 +27,8 @@ _OF_SIZE_AND_STEPS = {
 
 SHORT = {"distill": {"--minutes": "--loop.minutes", **_OF_SIZE_AND_STEPS}, "tune": _OF_SIZE_AND_STEPS}
 """Short forms of options by command; a search has minutes of its own."""
+
+_OF_MODEL = re.compile(r"--model([.=]|$)")
 
 # A default that is a member of a family is written down with its class, so that a sister can take its place.
 set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager])
@@ -59,27 +62,34 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> tuple[Namespace, Name
         InputError: they cannot be understood, or a value is outside its range.
     """
     try:
-        given = parser.parse_args(spell_out(_with_model(parser, words)))
+        given = parser.parse_args(_with_usual(parser, words))
         return given, parser.instantiate(given)
     except (ArgumentError, ValueError) as error:
         text = re.sub(r'Parser key "([^"]+)":', r"--\1:", " ".join(str(error).split()))
         raise InputError(re.sub(r"an? <class '([^']+)'>", r"\1", text)) from error
 
 
-def _with_model(parser: ArgumentParser, words: Sequence[str]) -> Sequence[str]:
-    """Name the model of a distillation where neither words nor recipe do: that of what the data is for."""
-    if not words or words[0] not in SHORT or any(word.partition("=")[0] == "--model" for word in words):
-        return words
+def _with_usual(parser: ArgumentParser, words: Sequence[str]) -> Sequence[str]:
+    """Spell a command line out and add, for a distillation, what the data is usually trained with.
+
+    The model goes where neither words nor recipe name one; how teachers are trained goes first, where recipe and words
+    change it.
+    """
+    if not words or words[0] not in SHORT:
+        return spell_out(words)
+    named = any(word.partition("=")[0] == "--model" for word in words)
     rest = iter(words)
-    without_sizes = [
+    without_model = [
         word
         for word in rest
-        if not word.startswith("--print_config") and not (word.startswith("--model.") and _skip_value(word, rest))
+        if not word.startswith("--print_config") and not (_OF_MODEL.match(word) and _skip_value(word, rest))
     ]
-    given = parser.parse_args(spell_out([*without_sizes, "-o", ""]))[words[0]]  # a recipe is printed without a folder
-    if given.model is not None:
-        return words
-    return [words[0], "--model", task_for(given).default_model.name, *words[1:]]
+    given = parser.parse_args(spell_out([*without_model, "-o", ""]))[words[0]]  # a recipe is printed without a folder
+    task = task_for(given)
+    model = [] if named or given.model is not None else ["--model", task.default_model.name]
+    command, *rest = spell_out([words[0], *model, *words[1:]])
+    usual = [(f"--teachers.training.{name}", str(value)) for name, value in asdict(task.full_data).items()]
+    return [command, *itertools.chain(*usual), *rest]
 
 
 def _skip_value(option: str, words: Iterator[str]) -> bool:
@@ -164,18 +174,21 @@ def add_device_option(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="cpu", help="where models are trained, such as cuda")
 
 
-def with_given(usual: Training, read: Training, option: str, words: Sequence[str]) -> Training:
+def with_given(usual: Training, read: Training | None, option: str, words: Sequence[str]) -> Training:
     """A training with what the command line says of it, and the usual values for all else.
 
     Args:
         usual: what holds where nothing is said.
-        read: what the parser made of the command line, which fills in values that belong to no task.
+        read: what the parser made of the command line, which fills in values that belong to no task; None where it
+            says nothing.
         option: that it was given by, such as ``--student``.
         words: of the command line.
 
     Returns:
         the training; the one that was read where it was given as a whole.
     """
+    if read is None:
+        return usual
     said = {word.partition("=")[0].removeprefix(f"{option}.") for word in words if word.startswith(f"{option}.")}
     return replace(usual, **{name: getattr(read, name) for name in said}) if said else read
 

@@ -3,13 +3,16 @@
 import json
 import random
 import re
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 from small_run import QUICK, QUICK_STUDY
 
 from farzi.cli import main
+from farzi.evaluation import NextItem, NextToken
 from farzi.summary import load
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -116,6 +119,23 @@ def test_the_data_says_which_model_is_the_default(capsys, tmp_path, command):
     assert "Transformer" in printed_model(capsys, command, "--config", str(tmp_path / "recipe.yaml"))
     (tmp_path / "recipe.yaml").write_text("text: a.txt\nmodel:\n  class_path: farzi.models.GRU\n")
     assert "GRU\n" in printed_model(capsys, command, "--config", str(tmp_path / "recipe.yaml"))
+
+
+@pytest.mark.parametrize("command", ["distill", "tune"])
+def test_the_data_says_how_teachers_are_trained(capsys, tmp_path, command):
+    (tmp_path / "recipe.yaml").write_text("text: a.txt\nteachers:\n  training:\n    steps: 7\n")
+    recipe = ["--config", str(tmp_path / "recipe.yaml")]
+    for words, usual, changed in (
+        (["--text", "a.txt"], NextToken, {}),
+        (["ml-100k", "--teachers.count", "1"], NextItem, {}),
+        (["ptb", "--teachers.training.dropout=0.3"], NextToken, {"dropout": 0.3}),
+        (recipe, NextToken, {"steps": 7}),
+        ([*recipe, "--teachers.training.steps", "9", "--model", "gru"], NextToken, {"steps": 9}),
+    ):
+        with pytest.raises(SystemExit):
+            main([command, *words, "--print_config"])
+        told = yaml.safe_load(capsys.readouterr().out)["teachers"]
+        assert told["training"] == asdict(usual.full_data) | changed
 
 
 def test_progress_speaks_of_perplexity(text, tmp_path, capsys):

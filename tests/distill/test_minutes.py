@@ -314,7 +314,7 @@ def test_a_plan_is_read_again_or_found_damaged(tmp_path):
             read_plan(path)
 
 
-def test_the_data_says_which_model_is_the_default(store, monkeypatch):
+def test_the_data_says_which_models_are_trained_and_how(store, monkeypatch):
     for task in (NextItem, NextToken):
         monkeypatch.setattr(task, "student", Training(steps=2))
     given = {name: value for name, value in SMALL.items() if name != "model"}
@@ -322,5 +322,8 @@ def test_the_data_says_which_model_is_the_default(store, monkeypatch):
     tokens = torch.arange(600).remainder(5).int().numpy()
     text = TextData("text", tokens[:400], tokens[:100], tokens[:100], CharTokenizer(Vocabulary(("<unk>", *"abcd"))))
     assert NextToken(text).default_model == Transformer()
-    short = {**given, "teachers": Teachers(count=0), "loop": OuterLoop(steps=0)}
-    assert distill(text, **short, store=store).card.model == {"name": "transformer", **asdict(Transformer())}
+    monkeypatch.setattr(NextToken, "full_data", TRAINING)
+    short = {**given, "teachers": None, "loop": OuterLoop(steps=0)}
+    card = distill(text, **short, store=store).card
+    assert card.model == {"name": "transformer", **asdict(Transformer())}
+    assert card.origin["teachers"] == asdict(Teachers(training=TRAINING))

@@ -27,7 +27,7 @@ def distill(
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
-    teachers: Teachers = Teachers(),
+    teachers: Teachers | None = None,
     judges: int = 2,
     seed: int = 0,
     run: str | Path | None = None,
@@ -49,7 +49,7 @@ def distill(
         size: of the summary.
         objective: what the outer loop follows.
         loop: how it does so.
-        teachers: models trained on the full data.
+        teachers: models trained on the full data; None takes four, trained as such data asks for.
         judges: students trained for each judgement on validation data.
         seed: of everything that is drawn; teachers have seeds from 0 on.
         run: folder for summary, checkpoint and record; None keeps nothing on disk.
@@ -74,7 +74,7 @@ def distill(
             size,
             objective,
             loop,
-            teachers,
+            teachers or Teachers(training=task.full_data),
             judges,
             seed,
             store or TrajectoryStore(),

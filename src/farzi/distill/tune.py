@@ -39,7 +39,7 @@ def tune(
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
-    teachers: Teachers = Teachers(),
+    teachers: Teachers | None = None,
     judges: int = 2,
     seed: int = 0,
     resume: bool = False,
@@ -67,7 +67,7 @@ def tune(
         size: of the summary.
         objective: what the outer loop follows.
         loop: how it does so in each trial; the time that the teachers took counts in each.
-        teachers: models trained on the full data, once for all trials.
+        teachers: models trained on the full data, once for all trials; None takes four, as for :func:`distill`.
         judges: students trained for each judgement on validation data.
         seed: of everything that is drawn; teachers have seeds from 0 on.
         resume: go on after the folder's trials.
@@ -94,7 +94,7 @@ def tune(
             size,
             objective,
             loop,
-            teachers,
+            teachers or Teachers(training=task.full_data),
             judges,
             seed,
             store or TrajectoryStore(),

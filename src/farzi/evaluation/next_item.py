@@ -12,7 +12,7 @@ from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.task import Part, Task
 from farzi.events import EventData, Splits, leave_last_two_out
 from farzi.models import Parameters, SASRec, SequenceModel
-from farzi.training import Score, Training
+from farzi.training import FULL_DATA, Score, Training
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class NextItem(Task):
 
     headline = "nDCG@100"
     default_model = SASRec()
+    full_data = FULL_DATA
     student = Training(steps=6000, evaluate_every=40, patience=12)
 
     @cached_property

@@ -14,7 +14,7 @@ from farzi.evaluation.students import Method, Students
 from farzi.evaluation.task import Task
 from farzi.models import SequenceModel
 from farzi.summary import Summary
-from farzi.training import FULL_DATA, Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
+from farzi.training import Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
 
 STUDENT_LRS = (3e-3, 1e-2, 3e-2)
 """Learning rates among which each baseline chooses on validation; a summary brings one for models of its own kind."""
@@ -78,7 +78,7 @@ class Study:
 
     Args:
         seeds: students, and references, of each method.
-        reference: training on the full data.
+        reference: training on the full data, the task's by default.
         teachers: whose expectations label the random sequences; None takes those that the summary was made with.
         student: training of every student, the task's by default; the batch size is the summary's, and so is the
             learning rate of models of the kind that it was distilled with. All others choose one on validation.
@@ -88,7 +88,7 @@ class Study:
     """
 
     seeds: int = 3
-    reference: Training = FULL_DATA
+    reference: Training | None = None
     teachers: Teachers | None = None
     student: Training | None = None
 
@@ -130,7 +130,7 @@ class Study:
         """
         check_fits(summary, task, model)
         students = Students(
-            summary=summary, task=task, model=model, teachers=self.teachers or _teachers_of(summary), store=store
+            summary=summary, task=task, model=model, teachers=self.teachers or _teachers_of(summary, task), store=store
         )
         wanted: list[Method] = [method for method in methods if method != "full"]
         advised: list[Method] = ["farzi"] if model.name == summary.card.model["name"] else []
@@ -138,7 +138,7 @@ class Study:
         total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched)
         done = itertools.count()
         comparison = _Comparison(self, students, size_in_bytes, workers, lambda what: watch(next(done), total, what))
-        rows = [comparison.row("full", self.reference)]
+        rows = [comparison.row("full", self.reference or task.full_data)]
         if "random_teacher" in wanted:
             list(workers.map(students.label, range(students.teachers.count)))
         settings = comparison.settings(searched)
@@ -241,11 +241,15 @@ class _Comparison:
         return replace(row, **whole, targets="hard", share_of_events=1.0)
 
 
-def _teachers_of(summary: Summary) -> Teachers:
+def _teachers_of(summary: Summary, task: Task) -> Teachers:
     """The teachers that a summary was made with, as far as its card tells."""
     told = summary.card.origin.get("teachers")
     try:
-        return Teachers(count=told["count"], training=Training(**told["training"])) if told else Teachers()
+        return (
+            Teachers(count=told["count"], training=Training(**told["training"]))
+            if told
+            else Teachers(training=task.full_data)
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the summary's card does not say which teachers it was made with ({error})") from error
 

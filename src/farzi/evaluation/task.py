@@ -27,6 +27,9 @@ class Task(ABC):
     default_model: ClassVar[SequenceModel]
     """What is trained where no model is named."""
 
+    full_data: ClassVar[Training]
+    """How models are trained on all data, teachers among them, unless said otherwise."""
+
     student: ClassVar[Training]
     """How students are trained on a few sequences, unless said otherwise; learning rate and batch size differ."""
 
