@@ -34,6 +34,7 @@ class Cases:
         files: where each data set is, below the folder of data.
         options: of every distillation, unless others are given.
         reference: how models are trained on all data, teachers among them, where not as usual; by option.
+        student: how students are trained, likewise.
         kept: cases whose summaries are copied.
     """
 
@@ -41,6 +42,7 @@ class Cases:
     files: Mapping[str, str]
     options: Sequence[str]
     reference: Mapping[str, str]
+    student: Mapping[str, str]
     kept: Sequence[str]
 
     @property
@@ -60,12 +62,13 @@ class Cases:
         sizes = [word for name, value in size.items() for word in (f"--size.{name}", value)]
         data = [found["data"], "--path", str(folder / self.files[found["data"]])]
         seed = ["--seed", found["seed"] or "0"]
-        chosen = [*self.options, *self._reference("teachers.training"), *sizes, *seed, *more]
+        chosen = [*self.options, *_spelt("teachers.training", self.reference), *sizes, *seed, *more]
         return ["distill", *data, *chosen, "-o", self._shown(case), "--resume"]
 
     def evaluation(self, case: str, student: str | None) -> list[str]:
         """What a user would type to compare a case's summary."""
-        words = ["evaluate", self._shown(case), *self._reference("reference")]
+        words = ["evaluate", self._shown(case)]
+        words += [*_spelt("reference", self.reference), *_spelt("student", self.student)]
         if student is None:
             return words
         output = self._shown(self.result(case, student))
@@ -85,11 +88,12 @@ class Cases:
                 shutil.copyfile(summary, RESULTS / "summaries" / f"{result.parent.name}.safetensors")
         write_json(RESULTS / f"{self.name}.json", rows)
 
-    def _reference(self, option: str) -> list[str]:
-        return [word for name, value in self.reference.items() for word in (f"--{option}.{name}", value)]
-
     def _shown(self, path: str | Path) -> str:
         return str((self.runs / path).relative_to(HERE))
+
+
+def _spelt(option: str, training: Mapping[str, str]) -> list[str]:
+    return [word for name, value in training.items() for word in (f"--{option}.{name}", value)]
 
 
 def farzi(words: Sequence[str]) -> None:

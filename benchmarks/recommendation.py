@@ -18,6 +18,7 @@ RECOMMENDATION = Cases(
     },
     options=(),
     reference={},
+    student={},
     kept=(
         "ml-100k-10x10-free",
         "ml-100k-50x10-free",
