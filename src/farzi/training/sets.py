@@ -164,7 +164,7 @@ class FactoredSequences:
             yield self.factors.factored(indices.to(self.device))
 
 
-MOST_DECODED_BYTES = 2**31
+MOST_DECODED_BYTES = 2**32
 """A summary whose distributions take more than this in float32 is trained on in factors, which takes twice the time."""
 
 
