@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from small_summary import make_measured, make_summary
-from torch.utils.data import DataLoader
 
 from farzi.events import TOKENIZERS
 from farzi.reading import MOST_HEADER_BYTES, MOST_NESTED
@@ -28,10 +27,8 @@ def test_a_file_is_a_data_set_of_pytorch(tmp_path, monkeypatch, kind):
     names: dict = {}
     exec(BLOCKS[0], names)
     length = 3 if kind == "free" else 2
-    (inputs, targets), *others = DataLoader(names["dataset"], batch_size=2)
-    assert not others
-    assert inputs.shape == targets.shape == (2, length, 4)
-    assert torch.equal(targets, make_summary(kind).factors.decode().targets)
+    assert names["batch"].inputs.shape == names["inputs"].shape == (2, length, 4)
+    assert torch.equal(names["targets"], make_summary(kind).factors.decode().targets)
 
 
 @pytest.mark.parametrize("kind", ["free", "next"])
