@@ -6,7 +6,7 @@ from farzi.evaluation import NextItem, NextToken, Study, evaluate
 from farzi.events import EventData, TextData, load_events, load_text
 from farzi.metagrad import Adam, StoreAll
 from farzi.models import FMLP, GRU, GRU4Rec, ModernSASRec, ModuleModel, SASRec, Transformer
-from farzi.summary import Summary, load
+from farzi.summary import Summary, load, load_from_hub, save_to_hub
 from farzi.training import Teachers, Training, fit
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
     "fit",
     "load",
     "load_events",
+    "load_from_hub",
     "load_text",
+    "save_to_hub",
     "tune",
 ]

@@ -4,6 +4,7 @@ from farzi.summary.artefact import FORMAT_VERSION, Summary, load, round_to_store
 from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
+from farzi.summary.hub import dataset_card, load_from_hub, save_to_hub
 from farzi.summary.initialise import SHARPNESS, Distributions, Teacher, expectations, factorise, from_real
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "Retention",
     "Summary",
     "Teacher",
+    "dataset_card",
     "effective_events",
     "expectations",
     "export",
     "factorise",
     "from_real",
     "load",
+    "load_from_hub",
     "round_to_stored",
+    "save_to_hub",
 ]

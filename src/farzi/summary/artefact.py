@@ -4,26 +4,35 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from farzi.errors import InputError
 from farzi.events import TOKENIZERS, Tokenizer, Vocabulary
 from farzi.files import atomic_write
+from farzi.models import Batch
 from farzi.reading import MOST_HEADER_BYTES, in_a_line, parse_json, read_tensors
 from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.factors import Factors
+from farzi.summary.likeliest import likeliest_rows
+
+if TYPE_CHECKING:
+    import datasets
 
 FORMAT_VERSION = 2
 """Version of the file format that is written; older ones stay readable."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class Summary(Dataset[Batch]):
     """Synthetic sequences with their vocabulary and card.
+
+    It is a ``Dataset`` of PyTorch, ready for a ``DataLoader``: of soft inputs and targets, ``(length, vocab)`` each,
+    which are made when they are asked for.
 
     Args:
         factors: the sequences.
@@ -43,6 +52,15 @@ class Summary:
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.factors.vocab_size:
             raise ValueError(f"{len(self.vocabulary)} ids do not fit factors over {self.factors.vocab_size} events")
+
+    def __len__(self) -> int:
+        """Number of synthetic sequences."""
+        return self.factors.num_sequences
+
+    def __getitem__(self, index: int) -> Batch:
+        """Soft inputs and targets of a sequence, ``(length, vocab)`` each."""
+        inputs, targets = self.factors.decode(torch.tensor([range(len(self))[index]]))
+        return Batch(inputs[0], targets[0])
 
     def title(self, event: int) -> str:
         """Return an event as people read it: its title or id, and for text the token with spaces made visible.
@@ -64,6 +82,24 @@ class Summary:
         content = self.to_bytes()
         with atomic_write(path) as file:
             file.write(content)
+
+    def to_datasets(self, top: int = 100) -> "datasets.Dataset":
+        """The likeliest events of each position as a data set of Hugging Face (extra ``hub``), a row a sequence.
+
+        What is lost is the probability of all other events, on which a model can be trained no more; the description
+        of the data set (``info.description``) tells how much that is. :func:`export` draws hard sequences instead.
+
+        Args:
+            top: how many events are kept at each position, at most the whole vocabulary.
+
+        Returns:
+            ``input_events`` and ``target_events``, numbers in the order of the vocabulary's ids, and with them
+            ``input_probabilities`` and ``target_probabilities``, the likeliest first; ``(length, top)`` each.
+
+        Raises:
+            InputError: ``datasets`` is not installed, or ``top`` is not positive.
+        """
+        return likeliest_rows(self.factors, self.card, top)
 
     def to_bytes(self) -> bytes:
         """The content of the summary's file.
