@@ -33,7 +33,7 @@ napoleon_use_rtype = False
 # Every reference to a name of ours must lead somewhere; those of other libraries stay plain text, so that the build
 # needs no network.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!farzi\b).*"), (r"py:class", r".*\.workers\.T")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!farzi\b).*"), (r"py:class", r".*\.(workers|ranks)\.T")]
 
 
 def skip_unexplained_fields(_app: Any, _what: str, _name: str, member: Any, *_: Any) -> bool | None:

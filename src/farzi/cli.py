@@ -21,7 +21,7 @@ from rich.table import Table
 
 from farzi.data_options import add_data_argument, add_reading_options, read_data, read_data_at_hand, read_recipe
 from farzi.devices import find_device
-from farzi.distill import SEARCHABLE, Tuned, distill, read_costs, tune
+from farzi.distill import SEARCHABLE, Tuned, distill, launched, read_costs, tune
 from farzi.errors import InputError
 from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of, with_retention
 from farzi.events import describe, fetch, list_sources
@@ -76,20 +76,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit code: 0; 2 for something that the user can mend; 130 after an interruption.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    ranks = launched()
+    who = f"farzi, rank {ranks.index}" if ranks.index else "farzi"
+    _NEWS.quiet = ranks.index > 0
     keep_freed_memory()
     handler = RichHandler(console=_NEWS, show_time=False, show_path=False)
     logging.basicConfig(format="%(message)s", handlers=[handler])
     try:
         given, options = parse(command_parser(), words)
         name: str = options.command
+        if ranks.count > 1 and name != "distill":
+            raise InputError(f"{name} works in one process; start it without torchrun")
         COMMANDS[name].run(Call(options[name], given[name], words))
     except InputError as error:
-        print(f"farzi: {error}", file=sys.stderr)
+        print(f"{who}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        resume = shlex.join(["farzi", *(word for word in words if word != "--resume"), "--resume"])
+    except KeyboardInterrupt as error:
+        program = ["farzi"] if ranks.count == 1 else ["torchrun", "...", "-m", "farzi"]
+        resume = shlex.join([*program, *(word for word in words if word != "--resume"), "--resume"])
         can_go_on = bool(words) and words[0] in ("distill", "tune")
-        print(f"farzi: stopped{f'; go on with: {resume}' if can_go_on else ''}", file=sys.stderr)
+        reason = f", {error}" if str(error) else ""
+        if ranks.index == 0 or reason:
+            print(f"{who}: stopped{reason}{f'; go on with: {resume}' if can_go_on else ''}", file=sys.stderr)
         return 130
     return 0
 
@@ -159,6 +167,8 @@ def _distill(call: Call) -> None:
         watch = watch_distillation(show, task_of(data), loop, begin)
         chosen = {name: options[name] for name in names} | {"loop": loop}
         summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
+    if launched().index > 0:
+        return
     _RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
     print(f"{folder / 'summary.safetensors'} is written; compare it with: {compare}")

@@ -7,6 +7,7 @@ from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, 
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile, read_metrics
 from farzi.distill.objective import Objective, OuterGradient, Problem
+from farzi.distill.ranks import Ranks, launched
 from farzi.distill.search import SEARCHABLE
 from farzi.distill.trials import Trial, Tuned
 from farzi.distill.tune import tune
@@ -28,6 +29,7 @@ __all__ = [
     "OuterState",
     "Problem",
     "Progress",
+    "Ranks",
     "SearchWatch",
     "Size",
     "TeacherProgress",
@@ -36,6 +38,7 @@ __all__ = [
     "Verdict",
     "Watch",
     "distill",
+    "launched",
     "locked",
     "read_costs",
     "read_metrics",

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from farzi.devices import CPU
+from farzi.distill.ranks import ALONE, Ranks
 from farzi.errors import InputError
 from farzi.files import atomic_write
 from farzi.reading import in_a_line
@@ -80,29 +81,37 @@ class Checkpoints:
     path: Path | None = None
     resume: bool = False
 
-    def keep(self, state: OuterState, optimizer: torch.optim.Optimizer) -> None:
-        """Write the state, whole or not at all.
+    def keep(self, state: OuterState, optimizer: torch.optim.Optimizer, ranks: Ranks = ALONE) -> None:
+        """Write the state, whole or not at all; collective, and rank 0 writes what each rank carries.
 
         Args:
             state: of the outer loop.
             optimizer: of the outer loop.
+            ranks: all that have the state in common.
 
         Raises:
             InputError: the file cannot be written.
         """
         if self.path is None:
             return
+        carries = ranks.gather(_on_cpu(state.carry))
+        if ranks.index > 0:
+            return
+        parts: dict[str, Any] = {"state": state.state_dict(), "optimizer": optimizer.state_dict()}
+        if others := carries[1:]:
+            parts["others"] = others
         content = io.BytesIO()
-        torch.save(_on_cpu({"state": state.state_dict(), "optimizer": optimizer.state_dict()}), content)
+        torch.save(_on_cpu(parts), content)
         with atomic_write(self.path) as file:
             file.write(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
 
-    def restore(self, state: OuterState, optimizer: torch.optim.Optimizer) -> bool:
-        """Go on from the file, if that is wanted and it is there.
+    def restore(self, state: OuterState, optimizer: torch.optim.Optimizer, ranks: Ranks = ALONE) -> bool:
+        """Go on from the file, if that is wanted and it is there; collective, and rank 0 reads it.
 
         Args:
             state: filled in.
             optimizer: filled in.
+            ranks: all that have the state in common.
 
         Returns:
             whether there was something to go on from.
@@ -110,17 +119,36 @@ class Checkpoints:
         Raises:
             InputError: the file is damaged or belongs to factors of another shape.
         """
-        if self.path is None or not self.resume or not self.path.is_file():
+        if self.path is None or not self.resume:
             return False
-        try:
-            content = torch.load(io.BytesIO(_checked(self.path.read_bytes())), weights_only=True)
+        content = ranks.scatter(_read(self.path, ranks.count) if ranks.index == 0 else [])
+        if content is None:
+            return False
+        with _resuming_from(self.path):
             state.load_state_dict(content["state"])
             optimizer.load_state_dict(content["optimizer"])
-        except Exception as error:  # what is whole but not a state of this run fails in any way
-            raise InputError(
-                f"{self.path} cannot be resumed from ({in_a_line(error)}); start again in a new folder"
-            ) from error
         return True
+
+
+def _read(path: Path, num_ranks: int) -> list[dict[str, Any] | None]:
+    """A checkpoint as each rank needs it, with what that rank carried; None for each where there is no file."""
+    if not path.is_file():
+        return [None] * num_ranks
+    with _resuming_from(path):
+        content = torch.load(io.BytesIO(_checked(path.read_bytes())), weights_only=True)
+        state, optimizer = content["state"], content["optimizer"]
+        carries = [state["carry"], *content.get("others", [])]
+        if len(carries) != num_ranks:
+            raise ValueError(f"it is of {len(carries)} processes, not of {num_ranks}")
+        return [{"state": state | {"carry": carry}, "optimizer": optimizer} for carry in carries]
+
+
+@contextmanager
+def _resuming_from(path: Path) -> Generator[None]:
+    try:
+        yield
+    except Exception as error:  # what is whole but not a state of this run fails in any way
+        raise InputError(f"{path} cannot be resumed from ({in_a_line(error)}); start again in a new folder") from error
 
 
 def _on_cpu(content: Any) -> Any:

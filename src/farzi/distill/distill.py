@@ -9,6 +9,7 @@ from farzi.distill.loop import OuterLoop, Progress
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile
 from farzi.distill.objective import Objective
+from farzi.distill.ranks import joined, own_device
 from farzi.distill.settings import claim
 from farzi.distill.watch import Watch
 from farzi.distill.work import Size, Work
@@ -42,6 +43,10 @@ def distill(
     Teachers are trained on the full data, random real sequences are labelled with their expectations and factorised,
     and the outer loop improves the factors. Test events are never looked at.
 
+    Processes that torchrun has started do so together, each of which has to call this with the same arguments: inner
+    runs are each one's own and their gradients are averaged, teachers and judges are shared out. The summary depends on
+    how many they are. Rank 0 alone writes and tells.
+
     Args:
         data: real sequences, whose last two events are held out, or a text in three parts.
         model: the teachers; the students are the same with as short a memory as the summary's sequences. None takes
@@ -55,8 +60,10 @@ def distill(
         run: folder for summary, checkpoint and record; None keeps nothing on disk.
         resume: go on from the folder's checkpoint.
         store: where trained teachers are kept; the user's cache folder by default.
-        workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
-        device: where everything is computed, as torch names it, such as ``cuda``.
+        workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`. Each
+            process that torchrun started has so many.
+        device: where everything is computed, as torch names it, such as ``cuda``, which is a GPU of its own for each
+            process that torchrun started on a machine.
         watch: told how far it is.
 
     Returns:
@@ -64,35 +71,41 @@ def distill(
 
     Raises:
         InputError: the data cannot be split, the model cannot read the length, the folder is in use, holds a finished
-            or another run, or cannot be written, the gradients are not finite, or torch cannot compute on the device.
+            or another run, or cannot be written, the gradients are not finite, torch cannot compute on the device, or
+            another of the processes was given something else or has ended.
     """
-    task = task_of(data, find_device(device))
-    with Workers(workers) as pool:
+    found = find_device(own_device(device))
+    task = task_of(data, found)
+    with joined(found) as ranks, Workers(workers) as pool:
         work = Work(
             task,
             model or task.default_model,
             size,
             objective,
-            loop,
+            ranks.broadcast(loop),
             teachers or Teachers(training=task.full_data),
             judges,
             seed,
             store or TrajectoryStore(),
             pool,
-            watch,
+            watch if ranks.index == 0 else Watch(),
             task.student,
+            ranks=ranks,
         )
         work.check()
         if run is None:
-            watch.begin()
+            work.watch.begin()
             return work.in_time().summarise(Checkpoints())[0]
-        return _in_folder(Path(run), work, resume)
+        checkpoints = Checkpoints(path=Path(run) / "checkpoint.pt", resume=resume)
+        if ranks.index > 0:
+            return work.in_time().summarise(checkpoints)[0]
+        return _in_folder(Path(run), work, checkpoints)
 
 
-def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
+def _in_folder(folder: Path, work: Work, checkpoints: Checkpoints) -> Summary:
     """Do the work and keep it, its checkpoints and its record in a run folder."""
     with locked(folder):
-        claim(folder, work.settings(), resume)
+        claim(folder, work.settings(), checkpoints.resume)
         work.watch.begin()
         metrics = MetricsFile(folder / "metrics.jsonl")
         told = work.watch.progress
@@ -102,7 +115,7 @@ def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
             told(now)
 
         work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "plan.json")
-        summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
+        summary, record = work.summarise(checkpoints)
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)
     return summary

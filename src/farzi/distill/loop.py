@@ -13,6 +13,7 @@ import torch
 from farzi.distill.checkpoint import Checkpoints, OuterState
 from farzi.distill.interrupt import held_interrupt
 from farzi.distill.objective import Objective, OuterGradient, Problem
+from farzi.distill.ranks import ALONE, Ranks
 from farzi.errors import InputError
 from farzi.summary import Factors, round_to_stored
 
@@ -113,6 +114,7 @@ def run_loop(
     checkpoints: Checkpoints,
     watch: Callable[[Progress], None],
     spent: float = 0.0,
+    ranks: Ranks = ALONE,
 ) -> tuple[Factors, float, int, Progress]:
     """Learn a summary.
 
@@ -120,16 +122,20 @@ def run_loop(
     Where time is limited, steps end when there is no more left than the longest judgement took, and one more follows.
     Where checkpoints are kept, an interruption ends the loop after the step at work, with a checkpoint of it.
 
+    Several ranks follow the mean of their gradients, each of which is drawn by itself. They go the same way: time is
+    that of rank 0, and an interruption of any of them is one of all.
+
     Args:
         loop: how.
         objective: gives the gradient.
         problem: model, real data, snapshots.
-        start: factors to begin with.
-        judge: scores factors on validation data.
+        start: factors to begin with, the same on all ranks.
+        judge: scores factors on validation data, with the same result on all ranks.
         seed: of everything that is drawn.
         checkpoints: where the state is kept and resumed from.
         watch: called after each step.
         spent: seconds that the summary has taken before, which count; a run that is resumed has them in its checkpoint.
+        ranks: all that work on the summary, with the same arguments but for ``watch``.
 
     Returns:
         the best factors, as a file will hold them; their inner learning rate; the steps that students took; the last
@@ -137,16 +143,17 @@ def run_loop(
 
     Raises:
         DivergedError: several steps in a row have no finite gradient.
+        InputError: a checkpoint cannot be read or written, or another rank has ended.
         KeyboardInterrupt: the loop was interrupted.
     """
     state = OuterState(start, objective.lr, spent)
     optimizer = _optimizer(loop, state)
-    resumed = checkpoints.restore(state, optimizer)
+    resumed = checkpoints.restore(state, optimizer, ranks)
     began = time.monotonic() - state.seconds
 
     def is_over() -> bool:
         left = loop.minutes * 60 - (time.monotonic() - began)
-        return state.step >= loop.steps or left <= state.judge_seconds
+        return ranks.broadcast(state.step >= loop.steps or left <= state.judge_seconds)
 
     if not resumed:
         _judge(state, start, judge)
@@ -154,17 +161,17 @@ def run_loop(
     over = is_over()
     with held_interrupt() if checkpoints.path else nullcontext(lambda: False) as interrupted:
         while not over:
-            generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
+            generator = torch.Generator().manual_seed(ranks.seed(seed * 1_000_003 + state.step))
             gradient = objective.gradient(problem, start.with_tensors(state.tensors), state.lr, state.carry, generator)
-            _follow(state, optimizer, gradient, loop)
+            _follow(state, optimizer, gradient.mean(ranks), loop)
             judged = state.step % loop.evaluate_every == 0 or is_over()
             if judged:
                 _judge(state, start, judge)
             over = judged and is_over()
             state.seconds = time.monotonic() - began
-            stop = interrupted()
+            stop = any(ranks.all_gather(interrupted()))
             if stop or over or state.step % loop.checkpoint_every == 0:
-                checkpoints.keep(state, optimizer)
+                checkpoints.keep(state, optimizer, ranks)
             watch(_progress(state))
             if stop:
                 raise KeyboardInterrupt

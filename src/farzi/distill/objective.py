@@ -4,6 +4,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from farzi.distill.ranks import Ranks
 from farzi.metagrad import Tensors
 from farzi.models import Parameters, SequenceModel
 from farzi.summary import Factors, Teacher
@@ -40,6 +41,24 @@ class OuterGradient(NamedTuple):
     factors: Tensors
     log_lr: float
     carry: Tensors
+
+    def mean(self, ranks: Ranks) -> "OuterGradient":
+        """The mean over ranks, each of which has a gradient; collective.
+
+        Args:
+            ranks: all of them.
+
+        Returns:
+            value and gradient are the same on all ranks, and not finite if those of one of them are not; ``carry`` is
+            this rank's own.
+
+        Raises:
+            InputError: another rank has ended.
+        """
+        numbers = torch.tensor([self.value, self.log_lr], dtype=torch.float64)
+        mean = ranks.mean({**self.factors, "numbers": numbers})
+        value, log_lr = mean["numbers"].tolist()
+        return OuterGradient(value, {name: mean[name] for name in self.factors}, log_lr, self.carry)
 
 
 class Objective(Protocol):

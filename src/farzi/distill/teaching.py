@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import NamedTuple
 
+from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.watch import TeacherProgress
 from farzi.evaluation import Task
 from farzi.models import SequenceModel
@@ -36,6 +37,7 @@ class Teaching:
         store: where they are kept.
         workers: train them side by side.
         watch: told of each look at one of them.
+        ranks: share them out by their seeds; the methods are collective, with the same result on all ranks.
     """
 
     task: Task
@@ -44,6 +46,7 @@ class Teaching:
     store: TrajectoryStore
     workers: Workers
     watch: Callable[[TeacherProgress], None]
+    ranks: Ranks = ALONE
 
     def train(self) -> list[Trajectory]:
         """Train all of them, but for those that the store holds.
@@ -51,17 +54,17 @@ class Teaching:
         Returns:
             the teachers.
         """
-        seeds = range(self.teachers.count)
+        own = self.ranks.deal(range(self.teachers.count))
         if self.workers.count > 1:  # they leave the trained models in the store
-            list(self._into_store(seeds))
-        return [self._train(seed) for seed in seeds]
+            list(self._into_store(own))
+        return list(self.ranks.share({seed: self._train(seed) for seed in own}).values())
 
     def train_within(self, seconds: float) -> Teachers:
         """Train as many as there is time for into the store: few that are trained to the end rather than many halfway.
 
         The first takes as many steps as there is time for, at least :data:`LEAST_STEPS` and at most those that are
         given, and the others are trained like it. They begin one after another, as many at a time as there are
-        workers, while there is room for a training half as long again as the longest before.
+        workers on all ranks, while there is room for a training half as long again as the longest before.
 
         Args:
             seconds: for all of them, about.
@@ -72,23 +75,29 @@ class Teaching:
         began = time.monotonic()
         teachers = replace(self.teachers, training=self._training_within(seconds))
         lessons, done = replace(self, teachers=teachers), list[_Taught]()
+        at_once = self.workers.count * self.ranks.count
         while len(done) < teachers.count:
-            left = seconds - (time.monotonic() - began)
-            seeds: Sequence[int] = range(len(done), min(len(done) + self.workers.count, teachers.count))
+            left = self.ranks.broadcast(seconds - (time.monotonic() - began))
+            seeds: Sequence[int] = range(len(done), min(len(done) + at_once, teachers.count))
             if done and left < _ROOM * max(one.seconds for one in done):
                 seeds = list(itertools.takewhile(lessons.is_stored, seeds))
                 if not seeds:
                     break
-            done += lessons._into_store(seeds)
+            own = self.ranks.deal(seeds)
+            done += self.ranks.share(dict(zip(own, lessons._into_store(own), strict=True))).values()
         return replace(teachers, count=len(done))
 
     def is_stored(self, seed: int) -> bool:
-        """Whether one of them is trained already.
+        """Whether one of them is trained already, by the rank that it belongs to.
 
         Args:
             seed: of its training.
         """
-        return self.task.trained(self.model, self.teachers.training, self.store, seed) is not None
+        found = {
+            own: self.task.trained(self.model, self.teachers.training, self.store, own) is not None
+            for own in self.ranks.deal([seed])
+        }
+        return self.ranks.share(found)[seed]
 
     def _training_within(self, seconds: float) -> Training:
         """The training that is given, or a shorter one where there is no time for all of its steps."""
@@ -100,7 +109,7 @@ class Teaching:
         speeds = list(self.workers.map(_try, *(repeat(one, count) for one in shared)))
         every = training.steps_between_looks(self.task.real(self.model))
         left = seconds - (time.monotonic() - began)
-        steps = round_down(min(speed.steps_within(left, every) for speed in speeds))
+        steps = round_down(min(self.ranks.all_gather(min(speed.steps_within(left, every) for speed in speeds))))
         return replace(training, steps=min(max(steps, LEAST_STEPS), training.steps))
 
     def _into_store(self, seeds: Sequence[int]) -> Iterator[_Taught]:

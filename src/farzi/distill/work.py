@@ -16,6 +16,7 @@ from farzi.distill.checkpoint import Checkpoints
 from farzi.distill.loop import OuterLoop, Verdict, run_loop
 from farzi.distill.objective import Objective, Problem
 from farzi.distill.plan import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Plan, keep_plan, read_plan
+from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.settings import describe_choice
 from farzi.distill.teaching import Teaching, round_down
 from farzi.distill.watch import Watch
@@ -87,14 +88,22 @@ class Work:
     watch: Watch
     student: Training
     planning_seconds: float = 0.0
+    ranks: Ranks = ALONE
 
     def check(self) -> None:
-        """Refuse data that nothing can be learned from, and sizes that do not fit, before anything is written."""
+        """Refuse data that nothing can be learned from, sizes that do not fit, and ranks that are given something else.
+
+        This comes before anything is written.
+        """
         length, most = self.size.length, self.model.max_length
         if length > most:
             raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
         self.task.real(self.model)
         self.objective.check(self.size.sequences, self.task.data.vocab_size)
+        if self.ranks.broadcast(self.settings()) != self.settings():
+            raise InputError(
+                "data or options are not those of rank 0; start the same command on the same data everywhere"
+            )
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the summary but for the number of outer steps, as JSON holds it."""
@@ -109,6 +118,8 @@ class Work:
             "judges": self.judges,
             "seed": self.seed,
         }
+        if self.ranks.count > 1:
+            settings["ranks"] = self.ranks.count
         return json.loads(json.dumps(settings, allow_nan=False))
 
     def summarise(self, checkpoints: Checkpoints) -> tuple[Summary, dict[str, Any]]:
@@ -116,7 +127,7 @@ class Work:
         trained = self._teaching().train()
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
-        start = self._start(trained)
+        start = self.ranks.broadcast(self._start(trained).to(CPU)).to(self.task.device)
         student = self._student_model()
         snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
         problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
@@ -130,6 +141,7 @@ class Work:
             checkpoints=checkpoints,
             watch=self.watch.progress,
             spent=self.planning_seconds + time.monotonic() - began,
+            ranks=self.ranks,
         )
         card = Card(
             data=data.name,
@@ -153,9 +165,10 @@ class Work:
         """The same with as many teachers, and as long judgements, as there is time for.
 
         Args:
-            path: of a file that tells what was planned before, and keeps what is planned now; None keeps nothing.
+            path: of a file that tells what was planned before, and keeps what is planned now; None keeps nothing. It is
+                rank 0's.
         """
-        plan = None if path is None else read_plan(path)
+        plan = self.ranks.broadcast(None if path is None else read_plan(path))
         if plan is None and math.isinf(self.loop.minutes):
             return self
         if plan is None:
@@ -177,11 +190,12 @@ class Work:
         targets = torch.zeros_like(latents) if size.targets == "free" else None
         factors = Factors(latents=latents, decoder=torch.zeros(size.rank, vocab_size), targets=targets)
         shared = (self.task, self._student_model(), factors, self._student_training(self.objective.lr))
-        at_once = min(self.judges, self.workers.count)
+        judges = math.ceil(self.judges / self.ranks.count)  # of one rank
+        at_once = min(judges, self.workers.count)
         speeds = list(self.workers.map(_try_student, *(repeat(one, at_once) for one in shared)))
-        each = seconds / math.ceil(self.judges / self.workers.count)
+        each = seconds / math.ceil(judges / self.workers.count)
         steps = min(speed.steps_within(each, self.student.evaluate_every) for speed in speeds)
-        steps = max(round_down(steps), LEAST_STUDENT_STEPS)
+        steps = max(round_down(min(self.ranks.all_gather(steps))), LEAST_STUDENT_STEPS)
         return replace(self.student, steps=min(steps, self.student.steps))
 
     def _teaching(self) -> Teaching:
@@ -192,6 +206,7 @@ class Work:
             store=self.store,
             workers=self.workers,
             watch=self.watch.teacher,
+            ranks=self.ranks,
         )
 
     def _start(self, trained: list[Trajectory]) -> Factors:
@@ -219,9 +234,10 @@ class Work:
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
-        seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
+        seeds = self.ranks.deal(range(JUDGE_SEED, JUDGE_SEED + self.judges))
         shared = (self.task, self._student_model(), factors.to(CPU), self._student_training(lr))
-        scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
+        judged = self.workers.map(_student, *(repeat(one) for one in shared), seeds)
+        scores, steps = zip(*self.ranks.share(dict(zip(seeds, judged, strict=True))).values(), strict=True)
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
 
 
