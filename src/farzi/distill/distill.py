@@ -101,7 +101,7 @@ def _in_folder(folder: Path, work: Work, resume: bool) -> Summary:
             metrics.add(now)
             told(now)
 
-        work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "plan.json")
+        work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "budget.json")
         summary, record = work.summarise(Checkpoints(path=folder / "checkpoint.pt", resume=resume))
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from farzi.devices import CPU
+from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
 from farzi.distill.checkpoint import Checkpoints
 from farzi.distill.loop import OuterLoop, Verdict, run_loop
 from farzi.distill.objective import Objective, Problem
-from farzi.distill.plan import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Plan, keep_plan, read_plan
 from farzi.distill.settings import describe_choice
 from farzi.distill.teaching import Teaching, round_down
 from farzi.distill.watch import Watch
@@ -66,7 +66,7 @@ class Size:
 JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
 
-_BUDGET = ("steps", "minutes", "checkpoint_every")
+_MAY_CHANGE = ("steps", "minutes", "checkpoint_every")
 """Fields of the outer loop that may change when a run is resumed."""
 
 
@@ -86,7 +86,7 @@ class Work:
     workers: Workers
     watch: Watch
     student: Training
-    planning_seconds: float = 0.0
+    budget_seconds: float = 0.0
 
     def check(self) -> None:
         """Refuse data that nothing can be learned from, and sizes that do not fit, before anything is written."""
@@ -98,7 +98,7 @@ class Work:
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the summary but for the number of outer steps, as JSON holds it."""
-        loop = {name: value for name, value in asdict(self.loop).items() if name not in _BUDGET}
+        loop = {name: value for name, value in asdict(self.loop).items() if name not in _MAY_CHANGE}
         settings = {
             "data": {"name": self.task.data.name, "fingerprint": self.task.data.fingerprint},
             "model": describe_model(self.model),
@@ -129,7 +129,7 @@ class Work:
             seed=self.seed,
             checkpoints=checkpoints,
             watch=self.watch.progress,
-            spent=self.planning_seconds + time.monotonic() - began,
+            spent=self.budget_seconds + time.monotonic() - began,
         )
         card = Card(
             data=data.name,
@@ -142,7 +142,7 @@ class Work:
         )
         record = {
             "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),
-            "distill_s": progress.seconds - self.planning_seconds,
+            "distill_s": progress.seconds - self.budget_seconds,
             "peak_mb": peak_mb(),
             "progress": asdict(progress),
         }
@@ -153,22 +153,22 @@ class Work:
         """The same with as many teachers, and as long judgements, as there is time for.
 
         Args:
-            path: of a file that tells what was planned before, and keeps what is planned now; None keeps nothing.
+            path: of a file that tells the budget of before, and keeps that of now; None keeps nothing.
         """
-        plan = None if path is None else read_plan(path)
-        if plan is None and math.isinf(self.loop.minutes):
+        budget = None if path is None else read_budget(path)
+        if budget is None and math.isinf(self.loop.minutes):
             return self
-        if plan is None:
-            plan = self._plan(60 * self.loop.minutes)
+        if budget is None:
+            budget = self._budget(60 * self.loop.minutes)
             if path is not None:
-                keep_plan(path, plan)
-        return replace(self, teachers=plan.teachers, student=plan.student, planning_seconds=plan.seconds)
+                keep_budget(path, budget)
+        return replace(self, teachers=budget.teachers, student=budget.student, budget_seconds=budget.seconds)
 
-    def _plan(self, seconds: float) -> Plan:
+    def _budget(self, seconds: float) -> Budget:
         began = time.monotonic()
         teachers = self._teaching().train_within(TEACHERS_SHARE * seconds)
         student = self._student_within(JUDGEMENT_SHARE * seconds)
-        return Plan(teachers, student, time.monotonic() - began)
+        return Budget(teachers, student, time.monotonic() - began)
 
     def _student_within(self, seconds: float) -> Training:
         """The training of students for which a judgement has time; how long they take does not hang on the summary."""
