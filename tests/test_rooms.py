@@ -16,7 +16,7 @@ STOREYS = [
     {"training"},
     {"summary"},
     {"events", "metagrad", "models"},
-    {"devices", "files", "reading"},
+    {"devices", "files", "machine", "reading"},
     {"errors"},
 ]
 FLOOR = {room: -depth for depth, rooms in enumerate(STOREYS) for room in rooms}
