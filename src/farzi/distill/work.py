@@ -62,6 +62,19 @@ class Size:
         if self.targets not in ("free", "next"):
             raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
 
+    def empty(self, vocab_size: int) -> Factors:
+        """Factors of this size that say nothing: what they cost is what any would.
+
+        Args:
+            vocab_size: number of events in the vocabulary.
+
+        Returns:
+            zeros.
+        """
+        latents = torch.zeros(self.sequences, self.length + (self.targets == "next"), self.rank)
+        targets = torch.zeros_like(latents) if self.targets == "free" else None
+        return Factors(latents=latents, decoder=torch.zeros(self.rank, vocab_size), targets=targets)
+
 
 JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
@@ -117,7 +130,7 @@ class Work:
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
         start = self._start(trained)
-        student = self._student_model()
+        student = self.student_model()
         snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
         problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
         factors, lr, steps, progress = run_loop(
@@ -172,11 +185,8 @@ class Work:
 
     def _student_within(self, seconds: float) -> Training:
         """The training of students for which a judgement has time; how long they take does not hang on the summary."""
-        size, vocab_size = self.size, self.task.data.vocab_size
-        latents = torch.zeros(size.sequences, size.length + (size.targets == "next"), size.rank)
-        targets = torch.zeros_like(latents) if size.targets == "free" else None
-        factors = Factors(latents=latents, decoder=torch.zeros(size.rank, vocab_size), targets=targets)
-        shared = (self.task, self._student_model(), factors, self._student_training(self.objective.lr))
+        factors = self.size.empty(self.task.data.vocab_size)
+        shared = (self.task, self.student_model(), factors, self.student_training(self.objective.lr))
         at_once = min(self.judges, self.workers.count)
         speeds = list(self.workers.map(_try_student, *(repeat(one, at_once) for one in shared)))
         each = seconds / math.ceil(self.judges / self.workers.count)
@@ -208,19 +218,21 @@ class Work:
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
         return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)
 
-    def _student_model(self) -> SequenceModel:
+    def student_model(self) -> SequenceModel:
+        """The model that is trained on the summary."""
         return shortened(self.model, self.size.length)
 
     def _batch_size(self) -> int:
         return min(self.objective.batch_size, self.size.sequences)
 
-    def _student_training(self, lr: float) -> Training:
+    def student_training(self, lr: float) -> Training:
+        """How students are trained that judge."""
         return replace(self.student, lr=lr, batch_size=self._batch_size())
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
         seeds = range(JUDGE_SEED, JUDGE_SEED + self.judges)
-        shared = (self.task, self._student_model(), factors.to(CPU), self._student_training(lr))
+        shared = (self.task, self.student_model(), factors.to(CPU), self.student_training(lr))
         scores, steps = zip(*self.workers.map(_student, *(repeat(one) for one in shared), seeds), strict=True)
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))
 
