@@ -9,14 +9,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "farzi"
 
 # From the roof to the ground. A room imports only from the storeys below its own.
 STOREYS = [
-    {"__init__", "__main__", "cli", "data_options", "options"},
+    {"__init__", "__main__", "cli", "data_options", "options", "planning"},
     {"report"},
     {"distill"},
     {"evaluation"},
     {"training"},
     {"summary"},
     {"events", "metagrad", "models"},
-    {"devices", "files", "reading"},
+    {"devices", "files", "machine", "reading"},
     {"errors"},
 ]
 FLOOR = {room: -depth for depth, rooms in enumerate(STOREYS) for room in rooms}

@@ -27,15 +27,29 @@ from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of
 from farzi.events import describe, fetch, list_sources
 from farzi.files import atomic_write, write_json
 from farzi.models import build_model, shortened
-from farzi.options import SHORT, add_device_option, add_model_option, new_parser, parse, with_given, with_values
+from farzi.options import (
+    NOT_IN_A_RECIPE,
+    SHORT,
+    add_device_option,
+    add_model_option,
+    add_recipe_options,
+    new_parser,
+    parse,
+    with_given,
+    with_values,
+)
+from farzi.planning import add_plan_options, plan
 from farzi.report import (
+    advice,
     card_table,
     read_run,
     record,
+    replay_table,
     result_table,
     search_table,
     sequence_table,
     show_progress,
+    stage_table,
     watch_distillation,
     watch_search,
     watch_study,
@@ -45,7 +59,6 @@ from farzi.summary import effective_events, export, load
 from farzi.training import fit, keep_freed_memory, save_weights
 
 _NEWS, _RESULTS = Console(stderr=True), Console()
-_NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
 _OF_A_SEARCH = ("search", "trials", "minutes")
 
 
@@ -118,7 +131,7 @@ def command_parser() -> ArgumentParser:
 
 def _add_distill_options(parser: ArgumentParser) -> None:
     _add_folder_options(parser, "distill", "run", "checkpoint")
-    _add_recipe_options(parser)
+    add_recipe_options(parser)
 
 
 def _add_folder_options(parser: ArgumentParser, command: str, kept: str, goes_on_from: str) -> None:
@@ -129,16 +142,9 @@ def _add_folder_options(parser: ArgumentParser, command: str, kept: str, goes_on
     parser.add_argument("--resume", action="store_true", help=f"go on from the folder's {goes_on_from}")
 
 
-def _add_recipe_options(parser: ArgumentParser) -> None:
-    """What decides a summary, and so is kept with the run."""
-    add_data_argument(parser)
-    add_reading_options(parser)
-    parser.add_function_arguments(distill, skip=_NOT_IN_A_RECIPE)
-
-
 def _recipe_parser() -> ArgumentParser:
     parser = new_parser("", "")
-    _add_recipe_options(parser)
+    add_recipe_options(parser)
     return parser
 
 
@@ -162,7 +168,7 @@ def _distill(call: Call) -> None:
     data = read_data(options)
     left = minutes - (time.monotonic() - began) / 60
     loop = replace(options.loop, minutes=max(left, minutes / 2))  # something can be made of half the time
-    names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
+    names = inspect.signature(distill).parameters.keys() - NOT_IN_A_RECIPE
     with show_progress(_NEWS) as show:
         watch = watch_distillation(show, task_of(data), loop, begin)
         chosen = {name: options[name] for name in names} | {"loop": loop}
@@ -174,12 +180,18 @@ def _distill(call: Call) -> None:
     print(f"{folder / 'summary.safetensors'} is written; compare it with: {compare}")
 
 
+def _plan(call: Call) -> None:
+    estimate = plan(call.options, _NEWS)
+    _RESULTS.print(replay_table(estimate), stage_table(estimate))
+    print(advice(estimate))
+
+
 def _add_tune_options(parser: ArgumentParser) -> None:
     _add_folder_options(parser, "tune", "search", "trials")
     add_data_argument(parser)
     add_reading_options(parser)
     parser.add_argument("--search", nargs="+", type=str, default=list(SEARCHABLE), help="options that are searched")
-    parser.add_function_arguments(tune, skip={*_NOT_IN_A_RECIPE, "folder", "search"})
+    parser.add_function_arguments(tune, skip={*NOT_IN_A_RECIPE, "folder", "search"})
 
 
 def _tune(call: Call) -> None:
@@ -191,7 +203,7 @@ def _tune(call: Call) -> None:
     find_device(options.device)
     data = read_data(options)
     task = task_of(data)
-    names = inspect.signature(tune).parameters.keys() - {*_NOT_IN_A_RECIPE, "folder"}
+    names = inspect.signature(tune).parameters.keys() - {*NOT_IN_A_RECIPE, "folder"}
     with show_progress(_NEWS) as show:
         watch = watch_search(show, task, options.loop, options.trials, options.minutes, keep)
         chosen = {name: options[name] for name in names}
@@ -368,6 +380,7 @@ def _data(call: Call) -> None:
 
 COMMANDS = {
     "distill": Command("DATA -o RUN", "Learn a summary of a data set.", _add_distill_options, _distill),
+    "plan": Command("DATA", "Tell the memory and the time of a distillation beforehand.", add_plan_options, _plan),
     "tune": Command("DATA -o FOLDER", "Search for options with which a summary does better.", _add_tune_options, _tune),
     "evaluate": Command(
         "RUN_OR_FILE", "Compare a summary with all data and with real sequences.", _add_evaluate_options, _evaluate

@@ -11,8 +11,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
-from farzi.data_options import task_for
-from farzi.distill import MetaMatching
+from farzi.data_options import add_data_argument, add_reading_options, task_for
+from farzi.distill import MetaMatching, distill
 from farzi.errors import InputError
 from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
@@ -25,10 +25,15 @@ _OF_SIZE_AND_STEPS = {
     "--targets": "--size.targets",
 }
 
-SHORT = {"distill": {"--minutes": "--loop.minutes", **_OF_SIZE_AND_STEPS}, "tune": _OF_SIZE_AND_STEPS}
+_OF_A_RUN = {"--minutes": "--loop.minutes", **_OF_SIZE_AND_STEPS}
+
+SHORT = {"distill": _OF_A_RUN, "plan": _OF_A_RUN, "tune": _OF_SIZE_AND_STEPS}
 """Short forms of options by command; a search has minutes of its own."""
 
 _OF_MODEL = re.compile(r"--model([.=]|$)")
+
+NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
+"""Parameters of a distillation that do not decide a summary; the data is named by options of its own."""
 
 # A default that is a member of a family is written down with its class, so that a sister can take its place.
 set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager])
@@ -84,7 +89,8 @@ def _with_usual(parser: ArgumentParser, words: Sequence[str]) -> Sequence[str]:
         for word in rest
         if not word.startswith("--print_config") and not (_OF_MODEL.match(word) and _skip_value(word, rest))
     ]
-    given = parser.parse_args(spell_out([*without_model, "-o", ""]))[words[0]]  # a recipe is printed without a folder
+    folder = [] if words[0] == "plan" else ["-o", ""]  # a recipe is printed without one
+    given = parser.parse_args(spell_out([*without_model, *folder]))[words[0]]
     task = task_for(given)
     model = [] if named or given.model is not None else ["--model", task.default_model.name]
     command, *rest = spell_out([words[0], *model, *words[1:]])
@@ -149,6 +155,17 @@ def _sizes(model: str, words: Sequence[str], spelt: list[str]) -> list[str]:
     defaults = [(one.name, one.default) for one in fields(found)] if is_dataclass(found) else []
     sizes = [(f"--model.{name}", size) for name, size in defaults if isinstance(size, int | float)]
     return spelt + [word for option, size in sizes if option not in given for word in (option, str(size))]
+
+
+def add_recipe_options(parser: ArgumentParser) -> None:
+    """Add what decides a summary, and so is kept with a run.
+
+    Args:
+        parser: gets the options.
+    """
+    add_data_argument(parser)
+    add_reading_options(parser)
+    parser.add_function_arguments(distill, skip=NOT_IN_A_RECIPE)
 
 
 def add_model_option(parser: ArgumentParser) -> None:

@@ -14,7 +14,7 @@ import torch
 from test_distill import LENGTH, SMALL, cyclic_data
 
 from farzi.distill import Checkpoints, OuterGradient, OuterLoop, Verdict, distill, run_loop, teaching
-from farzi.distill.plan import LEAST_STUDENT_STEPS, Plan, keep_plan, read_plan
+from farzi.distill.budget import LEAST_STUDENT_STEPS, Budget, keep_budget, read_budget
 from farzi.distill.teaching import round_down
 from farzi.errors import InputError
 from farzi.evaluation import NextItem, NextToken, Study, evaluate
@@ -265,14 +265,14 @@ def test_a_distillation_in_little_time_makes_a_summary(clock, store, tmp_path):
     endless = Teachers(count=4, training=replace(TRAINING, steps=40_000, patience=10_000))
     given = {**SMALL, "teachers": endless, "loop": OuterLoop(steps=40, minutes=0.02)}
     summary = distill(cyclic_data(), **given, store=store, run=tmp_path / "run")
-    plan = read_plan(tmp_path / "run" / "plan.json")
-    assert 1 < plan.teachers.training.steps < 40_000
-    assert LEAST_STUDENT_STEPS <= plan.student.steps < NextItem.student.steps
-    assert summary.card.origin["teachers"] == asdict(plan.teachers)
-    assert summary.card.advice.steps <= plan.student.steps
+    budget = read_budget(tmp_path / "run" / "budget.json")
+    assert 1 < budget.teachers.training.steps < 40_000
+    assert LEAST_STUDENT_STEPS <= budget.student.steps < NextItem.student.steps
+    assert summary.card.origin["teachers"] == asdict(budget.teachers)
+    assert summary.card.advice.steps <= budget.student.steps
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["progress"]["seconds"] > plan.seconds
-    assert record["distill_s"] == record["progress"]["seconds"] - plan.seconds
+    assert record["progress"]["seconds"] > budget.seconds
+    assert record["distill_s"] == record["progress"]["seconds"] - budget.seconds
 
     kept = {path.name for path in store.folder.iterdir()}
     resumed = distill(cyclic_data(), **given, store=store, run=tmp_path / "run", resume=True)
@@ -283,7 +283,7 @@ def test_a_distillation_in_little_time_makes_a_summary(clock, store, tmp_path):
     assert len({path.name for path in store.folder.iterdir()} - kept) == 1, "the full data's model, and no teacher"
 
 
-def test_a_run_keeps_its_plan_when_it_is_resumed_with_other_minutes(clock, store, tmp_path):
+def test_a_run_keeps_its_budget_when_it_is_resumed_with_other_minutes(clock, store, tmp_path):
     clock.tick = 0.01
     given = {**SMALL, "teachers": Teachers(count=3, training=TRAINING), "store": store, "run": tmp_path / "run"}
     first = distill(cyclic_data(), **{**given, "loop": OuterLoop(steps=2, minutes=0.02)})
@@ -302,16 +302,16 @@ def test_more_time_than_is_needed_changes_nothing(store, tmp_path, monkeypatch):
         assert again.to_bytes() == plain.to_bytes()
 
 
-def test_a_plan_is_read_again_or_found_damaged(tmp_path):
-    path, plan = tmp_path / "plan.json", Plan(Teachers(count=2, training=TRAINING), Training(steps=7), 1.5)
-    assert read_plan(path) is None
-    keep_plan(path, plan)
-    assert read_plan(path) == plan
+def test_a_budget_is_read_again_or_found_damaged(tmp_path):
+    path, budget = tmp_path / "budget.json", Budget(Teachers(count=2, training=TRAINING), Training(steps=7), 1.5)
+    assert read_budget(path) is None
+    keep_budget(path, budget)
+    assert read_budget(path) == budget
     wrong = {"teachers": {"count": 1, "training": {"steps": 0}}, "student": {}, "seconds": 1}
     for content in ("", "{}", "[1]", json.dumps(wrong)):
         path.write_text(content)
-        with pytest.raises(InputError, match=r"plan\.json is damaged"):
-            read_plan(path)
+        with pytest.raises(InputError, match=r"budget\.json is damaged"):
+            read_budget(path)
 
 
 def test_the_data_says_which_models_are_trained_and_how(store, monkeypatch):

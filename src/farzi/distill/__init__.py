@@ -3,6 +3,7 @@
 from farzi.distill.checkpoint import Checkpoints, OuterState, locked
 from farzi.distill.costs import read_costs
 from farzi.distill.distill import distill
+from farzi.distill.estimate import MARGIN, Estimate, ReplayEstimate, Span, estimate
 from farzi.distill.loop import MOST_BAD_STEPS, DivergedError, Judge, OuterLoop, Progress, Verdict, run_loop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.metrics import MetricsFile, read_metrics
@@ -16,10 +17,12 @@ from farzi.distill.work import JUDGE_SEED, Size
 
 __all__ = [
     "JUDGE_SEED",
+    "MARGIN",
     "MOST_BAD_STEPS",
     "SEARCHABLE",
     "Checkpoints",
     "DivergedError",
+    "Estimate",
     "Judge",
     "MetaMatching",
     "MetricsFile",
@@ -30,14 +33,17 @@ __all__ = [
     "Problem",
     "Progress",
     "Ranks",
+    "ReplayEstimate",
     "SearchWatch",
     "Size",
+    "Span",
     "TeacherProgress",
     "Trial",
     "Tuned",
     "Verdict",
     "Watch",
     "distill",
+    "estimate",
     "launched",
     "locked",
     "read_costs",

@@ -114,7 +114,7 @@ def _in_folder(folder: Path, work: Work, checkpoints: Checkpoints) -> Summary:
             metrics.add(now)
             told(now)
 
-        work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "plan.json")
+        work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "budget.json")
         summary, record = work.summarise(checkpoints)
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)

@@ -118,7 +118,7 @@ def tune(
                 suggestions.add(one)
             if not tried:
                 suggestions.begin_with(values(work, searched))
-            work = work.in_time(folder / "plan.json")
+            work = work.in_time(folder / "budget.json")
             return _Search(work, suggestions, folder, watch).run(Tuned(tried), trials, minutes)
 
 

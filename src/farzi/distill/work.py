@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from farzi.devices import CPU
+from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
 from farzi.distill.checkpoint import Checkpoints
 from farzi.distill.loop import OuterLoop, Verdict, run_loop
 from farzi.distill.objective import Objective, Problem
-from farzi.distill.plan import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Plan, keep_plan, read_plan
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.settings import describe_choice
 from farzi.distill.teaching import Teaching, round_down
@@ -63,11 +63,24 @@ class Size:
         if self.targets not in ("free", "next"):
             raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
 
+    def empty(self, vocab_size: int) -> Factors:
+        """Factors of this size that say nothing: what they cost is what any would.
+
+        Args:
+            vocab_size: number of events in the vocabulary.
+
+        Returns:
+            zeros.
+        """
+        latents = torch.zeros(self.sequences, self.length + (self.targets == "next"), self.rank)
+        targets = torch.zeros_like(latents) if self.targets == "free" else None
+        return Factors(latents=latents, decoder=torch.zeros(self.rank, vocab_size), targets=targets)
+
 
 JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
 
-_BUDGET = ("steps", "minutes", "checkpoint_every")
+_MAY_CHANGE = ("steps", "minutes", "checkpoint_every")
 """Fields of the outer loop that may change when a run is resumed."""
 
 
@@ -87,7 +100,7 @@ class Work:
     workers: Workers
     watch: Watch
     student: Training
-    planning_seconds: float = 0.0
+    budget_seconds: float = 0.0
     ranks: Ranks = ALONE
 
     def check(self) -> None:
@@ -107,7 +120,7 @@ class Work:
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the summary but for the number of outer steps, as JSON holds it."""
-        loop = {name: value for name, value in asdict(self.loop).items() if name not in _BUDGET}
+        loop = {name: value for name, value in asdict(self.loop).items() if name not in _MAY_CHANGE}
         settings = {
             "data": {"name": self.task.data.name, "fingerprint": self.task.data.fingerprint},
             "model": describe_model(self.model),
@@ -128,7 +141,7 @@ class Work:
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
         start = self.ranks.broadcast(self._start(trained).to(CPU)).to(self.task.device)
-        student = self._student_model()
+        student = self.student_model()
         snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
         problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
         factors, lr, steps, progress = run_loop(
@@ -140,7 +153,7 @@ class Work:
             seed=self.seed,
             checkpoints=checkpoints,
             watch=self.watch.progress,
-            spent=self.planning_seconds + time.monotonic() - began,
+            spent=self.budget_seconds + time.monotonic() - began,
             ranks=self.ranks,
         )
         card = Card(
@@ -154,7 +167,7 @@ class Work:
         )
         record = {
             "teacher_s": sum(trajectory.fitted.seconds for trajectory in trained),
-            "distill_s": progress.seconds - self.planning_seconds,
+            "distill_s": progress.seconds - self.budget_seconds,
             "peak_mb": peak_mb(),
             "progress": asdict(progress),
         }
@@ -165,31 +178,27 @@ class Work:
         """The same with as many teachers, and as long judgements, as there is time for.
 
         Args:
-            path: of a file that tells what was planned before, and keeps what is planned now; None keeps nothing. It is
-                rank 0's.
+            path: of a file that tells the budget of before, and keeps that of now; None keeps nothing. It is rank 0's.
         """
-        plan = self.ranks.broadcast(None if path is None else read_plan(path))
-        if plan is None and math.isinf(self.loop.minutes):
+        budget = self.ranks.broadcast(None if path is None else read_budget(path))
+        if budget is None and math.isinf(self.loop.minutes):
             return self
-        if plan is None:
-            plan = self._plan(60 * self.loop.minutes)
+        if budget is None:
+            budget = self._budget(60 * self.loop.minutes)
             if path is not None:
-                keep_plan(path, plan)
-        return replace(self, teachers=plan.teachers, student=plan.student, planning_seconds=plan.seconds)
+                keep_budget(path, budget)
+        return replace(self, teachers=budget.teachers, student=budget.student, budget_seconds=budget.seconds)
 
-    def _plan(self, seconds: float) -> Plan:
+    def _budget(self, seconds: float) -> Budget:
         began = time.monotonic()
         teachers = self._teaching().train_within(TEACHERS_SHARE * seconds)
         student = self._student_within(JUDGEMENT_SHARE * seconds)
-        return Plan(teachers, student, time.monotonic() - began)
+        return Budget(teachers, student, time.monotonic() - began)
 
     def _student_within(self, seconds: float) -> Training:
         """The training of students for which a judgement has time; how long they take does not hang on the summary."""
-        size, vocab_size = self.size, self.task.data.vocab_size
-        latents = torch.zeros(size.sequences, size.length + (size.targets == "next"), size.rank)
-        targets = torch.zeros_like(latents) if size.targets == "free" else None
-        factors = Factors(latents=latents, decoder=torch.zeros(size.rank, vocab_size), targets=targets)
-        shared = (self.task, self._student_model(), factors, self._student_training(self.objective.lr))
+        factors = self.size.empty(self.task.data.vocab_size)
+        shared = (self.task, self.student_model(), factors, self.student_training(self.objective.lr))
         judges = math.ceil(self.judges / self.ranks.count)  # of one rank
         at_once = min(judges, self.workers.count)
         speeds = list(self.workers.map(_try_student, *(repeat(one, at_once) for one in shared)))
@@ -223,19 +232,21 @@ class Work:
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
         return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)
 
-    def _student_model(self) -> SequenceModel:
+    def student_model(self) -> SequenceModel:
+        """The model that is trained on the summary."""
         return shortened(self.model, self.size.length)
 
     def _batch_size(self) -> int:
         return min(self.objective.batch_size, self.size.sequences)
 
-    def _student_training(self, lr: float) -> Training:
+    def student_training(self, lr: float) -> Training:
+        """How students are trained that judge."""
         return replace(self.student, lr=lr, batch_size=self._batch_size())
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
         seeds = self.ranks.deal(range(JUDGE_SEED, JUDGE_SEED + self.judges))
-        shared = (self.task, self._student_model(), factors.to(CPU), self._student_training(lr))
+        shared = (self.task, self.student_model(), factors.to(CPU), self.student_training(lr))
         judged = self.workers.map(_student, *(repeat(one) for one in shared), seeds)
         scores, steps = zip(*self.ranks.share(dict(zip(seeds, judged, strict=True))).values(), strict=True)
         return Verdict(score=statistics.mean(scores), steps=int(statistics.median(steps)))

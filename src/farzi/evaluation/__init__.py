@@ -8,8 +8,9 @@ from farzi.evaluation.next_item import NextItem
 from farzi.evaluation.next_token import LOOK_TOKENS, NextToken
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.students import Method, Students
-from farzi.evaluation.study import STUDENT_LRS, Costs, Row, Study, check_fits, peak_mb
+from farzi.evaluation.study import STUDENT_LRS, Costs, Row, Study, check_fits
 from farzi.evaluation.task import Part, Task
+from farzi.machine import peak_mb
 
 __all__ = [
     "LOOK_TOKENS",

@@ -1,9 +1,7 @@
 """The study of docs/protocol.md: full data, random real sequences, the same with teachers' targets, and the summary."""
 
 import itertools
-import resource
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
@@ -252,12 +250,6 @@ def _teachers_of(summary: Summary, task: Task) -> Teachers:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the summary's card does not say which teachers it was made with ({error})") from error
-
-
-def peak_mb() -> float:
-    """The most memory that this process has had in use, in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _spread(values: list[float]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from farzi.metagrad.execution import Compiled, CompileError, Eager, Execution
 from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
 from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
 from farzi.metagrad.replay import Replay, ReplayError, Step, Steps, StoreAll, Trainer, Window
+from farzi.metagrad.replay_cost import ReplayCost, replay_cost
 from farzi.metagrad.segments import Segments, Tree
 from farzi.metagrad.sgd import SGD
 from farzi.metagrad.tensors import Layout, Loss, Tensors
@@ -30,6 +31,7 @@ __all__ = [
     "OuterLoss",
     "Rates",
     "Replay",
+    "ReplayCost",
     "ReplayError",
     "Segments",
     "State",
@@ -42,6 +44,7 @@ __all__ = [
     "Unstep",
     "Window",
     "gradient",
+    "replay_cost",
     "reverse_over_forward",
     "reverse_over_reverse",
 ]

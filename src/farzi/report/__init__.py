@@ -1,5 +1,6 @@
 """What people see of a job and its result: progress, tables, readable sequences, and the record of a study."""
 
+from farzi.report.estimate import advice, replay_table, stage_table
 from farzi.report.page import write_page
 from farzi.report.progress import SECONDS_BETWEEN_LINES, Show, show_progress, watch_distillation, watch_study
 from farzi.report.record import Recorded, read_record, record
@@ -13,14 +14,17 @@ __all__ = [
     "Recorded",
     "Run",
     "Show",
+    "advice",
     "card_table",
     "read_record",
     "read_run",
     "record",
+    "replay_table",
     "result_table",
     "search_table",
     "sequence_table",
     "show_progress",
+    "stage_table",
     "watch_distillation",
     "watch_search",
     "watch_study",

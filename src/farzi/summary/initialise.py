@@ -28,6 +28,9 @@ SHARPNESS = 0.95
 START_ROWS = 4096
 """Most distributions that the start of a decoder is taken from; they are held together."""
 
+START_STEPS = 300
+"""Steps of the search for a decoder."""
+
 
 class Distributions(Protocol):
     """Rows of probabilities, a tensor or something that makes them when asked for: few of many are held at a time."""
@@ -89,7 +92,14 @@ class _Expectations:
 
 
 def from_real(
-    sequences: Tensor, vocab_size: int, teachers: Sequence[Teacher], *, kind: str, rank: int, seed: int = 0
+    sequences: Tensor,
+    vocab_size: int,
+    teachers: Sequence[Teacher],
+    *,
+    kind: str,
+    rank: int,
+    seed: int = 0,
+    steps: int = START_STEPS,
 ) -> Factors:
     """Factorise real sequences, with teachers' mean predictions as targets.
 
@@ -108,6 +118,7 @@ def from_real(
         kind: ``free`` or ``next``.
         rank: of the factors.
         seed: of the random start of the factorisation.
+        steps: of the search for the decoder.
 
     Returns:
         factors whose distributions are close to those wanted.
@@ -120,7 +131,7 @@ def from_real(
     count, length = sequences.shape[0], sequences.shape[1] - 1
     inputs = sequences[:, :-1]
     expects = _expectations(teachers, inputs) if teachers else _Certain(sequences[:, 1:].flatten(), vocab_size)
-    targets, decoder = factorise(expects, rank, seed=seed)
+    targets, decoder = factorise(expects, rank, seed=seed, steps=steps)
     targets = targets.view(count, length, rank)
     if kind == "next" and teachers:
         first = _of_events(sequences[:, :1], decoder)
@@ -171,7 +182,7 @@ def _expectations(
 
 
 def factorise(
-    distributions: Distributions, rank: int, *, seed: int = 0, steps: int = 300, batch_rows: int = 1024
+    distributions: Distributions, rank: int, *, seed: int = 0, steps: int = START_STEPS, batch_rows: int = 1024
 ) -> tuple[Tensor, Tensor]:
     """Find latents and a decoder whose softmax comes closest to some distributions.
 

@@ -25,20 +25,21 @@ class Workers(AbstractContextManager["Workers"]):
 
     Args:
         count: how many; 1 does the work in this process, with all its threads.
+        apart: whether even one is a process of its own, with as many threads as this one.
 
     Raises:
         InputError: the count is not positive.
     """
 
-    def __init__(self, count: int = 1) -> None:
+    def __init__(self, count: int = 1, *, apart: bool = False) -> None:
         if count < 1:
             raise InputError(f"workers is {count}; it must be at least 1")
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
         self._others = set(multiprocessing.active_children())
-        if count > 1:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+        if count > 1 or apart:
+            context, threads = multiprocessing.get_context("spawn"), 1 if count > 1 else torch.get_num_threads()
+            self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(threads,))
 
     def __exit__(self, *_: Any) -> None:
         """End the processes, in the middle of their work after an error."""
@@ -67,14 +68,14 @@ class Workers(AbstractContextManager["Workers"]):
             yield from self._pool.map(function, *arguments)
         except BrokenProcessPool as error:
             raise InputError(
-                "a worker process was killed, perhaps because memory ran out; try fewer workers, or 1"
+                "a worker process was killed, perhaps because memory ran out; try fewer workers, or a smaller model"
             ) from error
 
 
-def _begin() -> None:
+def _begin(threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends its workers
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     keep_freed_memory()
 
 

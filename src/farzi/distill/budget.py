@@ -19,7 +19,7 @@ LEAST_STUDENT_STEPS = 100
 """Steps of a student that judges, however little time there is: with fewer it has learned next to nothing."""
 
 
-class Plan(NamedTuple):
+class Budget(NamedTuple):
     """What there is time for.
 
     Args:
@@ -33,27 +33,28 @@ class Plan(NamedTuple):
     seconds: float
 
 
-def keep_plan(path: Path, plan: Plan) -> None:
-    """Write a plan down, for a run that is resumed.
+def keep_budget(path: Path, budget: Budget) -> None:
+    """Write a budget down, for a run that is resumed.
 
     Args:
         path: of the file.
-        plan: what there is time for.
+        budget: what there is time for.
 
     Raises:
         InputError: the file cannot be written.
     """
-    write_json(path, {"teachers": asdict(plan.teachers), "student": asdict(plan.student), "seconds": plan.seconds})
+    teachers, student = asdict(budget.teachers), asdict(budget.student)
+    write_json(path, {"teachers": teachers, "student": student, "seconds": budget.seconds})
 
 
-def read_plan(path: Path) -> Plan | None:
-    """Read a plan.
+def read_budget(path: Path) -> Budget | None:
+    """Read a budget.
 
     Args:
         path: of the file.
 
     Returns:
-        the plan, or None where there is no such file.
+        the budget, or None where there is no such file.
 
     Raises:
         InputError: the file is damaged.
@@ -64,6 +65,6 @@ def read_plan(path: Path) -> Plan | None:
         content = json.loads(path.read_text())
         told = content["teachers"]
         teachers = Teachers(count=told["count"], training=Training(**told["training"]))
-        return Plan(teachers, Training(**content["student"]), float(content["seconds"]))
+        return Budget(teachers, Training(**content["student"]), float(content["seconds"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is damaged ({error}); start again in a new folder") from error
