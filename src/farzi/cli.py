@@ -39,10 +39,11 @@ from farzi.report import (
     watch_distillation,
     watch_search,
     watch_study,
+    watch_training,
     write_page,
 )
 from farzi.summary import effective_events, export, load
-from farzi.training import fit, keep_freed_memory, save_weights
+from farzi.training import advised, fit, keep_freed_memory, save_weights
 
 _NEWS, _RESULTS = Console(stderr=True), Console()
 _NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
@@ -119,6 +120,11 @@ def _add_folder_options(parser: ArgumentParser, command: str, kept: str, goes_on
     parser.add_argument("--config", action="config", help="a recipe; --print_config prints one to edit")
     parser.add_argument("-o", "--run", type=str, required=True, help=f"folder of the {kept}")
     parser.add_argument("--resume", action="store_true", help=f"go on from the folder's {goes_on_from}")
+    _add_quiet_option(parser)
+
+
+def _add_quiet_option(parser: ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def _add_recipe_options(parser: ArgumentParser) -> None:
@@ -137,7 +143,7 @@ def _recipe_parser() -> ArgumentParser:
 def _write_recipe(path: Path, given: Namespace, values: Mapping[str, Any] | None = None) -> None:
     """Keep the options that decide a summary, some of them with other values than were given."""
     recipe = with_values(given, values or {})
-    for name in ("config", "run", "resume", *_OF_A_SEARCH):
+    for name in ("config", "run", "resume", "quiet", *_OF_A_SEARCH):
         recipe.pop(name, None)
     with atomic_write(path) as file:
         file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
@@ -155,9 +161,9 @@ def _distill(call: Call) -> None:
     left = minutes - (time.monotonic() - began) / 60
     loop = replace(options.loop, minutes=max(left, minutes / 2))  # something can be made of half the time
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
-    with show_progress(_NEWS) as show:
-        watch = watch_distillation(show, task_of(data), loop, begin)
+    with show_progress(_NEWS, options.quiet) as show:
         chosen = {name: options[name] for name in names} | {"loop": loop}
+        watch = watch_distillation(show, task_of(data), loop, begin)
         summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
     _RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
@@ -182,7 +188,7 @@ def _tune(call: Call) -> None:
     data = read_data(options)
     task = task_of(data)
     names = inspect.signature(tune).parameters.keys() - {*_NOT_IN_A_RECIPE, "folder"}
-    with show_progress(_NEWS) as show:
+    with show_progress(_NEWS, options.quiet) as show:
         watch = watch_search(show, task, options.loop, options.trials, options.minutes, keep)
         chosen = {name: options[name] for name in names}
         tuned = tune(data, folder, **chosen, resume=options.resume, watch=watch)
@@ -197,6 +203,7 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument("--measured", type=str | None, help="write the summary here, what it retained in its card")
     parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
     add_device_option(parser)
+    _add_quiet_option(parser)
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
     parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
     add_reading_options(parser)
@@ -227,7 +234,7 @@ def _evaluate(call: Call) -> None:
     if study.student is not None:
         student = with_given(task_of(data).student, study.student, "--student", call.words)
         study = replace(study, student=student)
-    with show_progress(_NEWS) as show:
+    with show_progress(_NEWS, options.quiet) as show:
         watch = watch_study(show)
         rows = evaluate(
             summary,
@@ -272,6 +279,7 @@ def _add_train_options(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=str, required=True, help="file of the trained model")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     add_device_option(parser)
+    _add_quiet_option(parser)
     parser.add_argument("--data", type=str | None, help="chooses the step on validation; else the card's advice counts")
     add_reading_options(parser)
     add_model_option(parser)
@@ -280,16 +288,18 @@ def _add_train_options(parser: ArgumentParser) -> None:
 def _train(call: Call) -> None:
     options, device, summary = call.options, find_device(call.options.device), load(call.options.summary)
     model = shortened(options.model or build_model(summary.card.model), summary.factors.length)
-    if options.data is None and options.text is None:
-        fitted, score = fit(model, summary, seed=options.seed, device=options.device), ""
-    else:
-        task, advice = task_of(read_data(options, summary=summary), device), summary.card.advice
+    task, training, score = None, advised(summary), None
+    if options.data is not None or options.text is not None:
+        task = task_of(read_data(options, summary=summary), device)
         check_fits(summary, task, model)
-        training = replace(task.student, lr=advice.lr, batch_size=advice.batch_size)
-        fitted = fit(model, summary, training, task.score(model), seed=options.seed, device=options.device)
-        score = f", {task.headline} {task.format(fitted.score)} on validation data"
+        training = replace(task.student, lr=training.lr, batch_size=training.batch_size)
+        score = task.score(model)
+    with show_progress(_NEWS, options.quiet) as show:
+        observe = watch_training(show, task, training.steps)
+        fitted = fit(model, summary, training, score, seed=options.seed, device=options.device, observe=observe)
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)
-    print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{score}")
+    reached = f", {task.headline} {task.format(fitted.score)} on validation data" if task else ""
+    print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{reached}")
 
 
 def _add_inspect_options(parser: ArgumentParser) -> None:

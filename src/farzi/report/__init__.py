@@ -1,14 +1,16 @@
 """What people see of a job and its result: progress, tables, readable sequences, and the record of a study."""
 
 from farzi.report.page import write_page
-from farzi.report.progress import SECONDS_BETWEEN_LINES, Show, show_progress, watch_distillation, watch_study
+from farzi.report.progress import MOST_SECONDS_BETWEEN_LINES, SECONDS_BETWEEN_LINES, Show, show_progress
 from farzi.report.record import Recorded, read_record, record
 from farzi.report.run import Run, read_run
 from farzi.report.search import search_table, watch_search
 from farzi.report.sequences import card_table, sequence_table
 from farzi.report.table import result_table
+from farzi.report.watching import watch_distillation, watch_study, watch_training
 
 __all__ = [
+    "MOST_SECONDS_BETWEEN_LINES",
     "SECONDS_BETWEEN_LINES",
     "Recorded",
     "Run",
@@ -24,5 +26,6 @@ __all__ = [
     "watch_distillation",
     "watch_search",
     "watch_study",
+    "watch_training",
     "write_page",
 ]
