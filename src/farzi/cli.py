@@ -29,6 +29,7 @@ from farzi.files import atomic_write, write_json
 from farzi.models import build_model, shortened
 from farzi.options import SHORT, add_device_option, add_model_option, new_parser, parse, with_given, with_values
 from farzi.report import (
+    TRACKERS,
     card_table,
     read_run,
     record,
@@ -36,6 +37,7 @@ from farzi.report import (
     search_table,
     sequence_table,
     show_progress,
+    tracked,
     watch_distillation,
     watch_search,
     watch_study,
@@ -111,6 +113,8 @@ def command_parser() -> ArgumentParser:
 
 def _add_distill_options(parser: ArgumentParser) -> None:
     _add_folder_options(parser, "distill", "run", "checkpoint")
+    told = "log outer steps with it as well; each has an extra of its own"
+    parser.add_argument("--track", choices=list(TRACKERS), help=told)
     _add_recipe_options(parser)
 
 
@@ -143,7 +147,7 @@ def _recipe_parser() -> ArgumentParser:
 def _write_recipe(path: Path, given: Namespace, values: Mapping[str, Any] | None = None) -> None:
     """Keep the options that decide a summary, some of them with other values than were given."""
     recipe = with_values(given, values or {})
-    for name in ("config", "run", "resume", "quiet", *_OF_A_SEARCH):
+    for name in ("config", "run", "resume", "quiet", "track", *_OF_A_SEARCH):
         recipe.pop(name, None)
     with atomic_write(path) as file:
         file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
@@ -156,6 +160,7 @@ def _distill(call: Call) -> None:
         _write_recipe(folder / "config.yaml", call.given)
 
     find_device(options.device)  # before a large file is read
+    tracker = TRACKERS[options.track](folder) if options.track else None
     began, minutes = time.monotonic(), options.loop.minutes
     data = read_data(options)
     left = minutes - (time.monotonic() - began) / 60
@@ -163,8 +168,8 @@ def _distill(call: Call) -> None:
     names = inspect.signature(distill).parameters.keys() - _NOT_IN_A_RECIPE
     with show_progress(_NEWS, options.quiet) as show:
         chosen = {name: options[name] for name in names} | {"loop": loop}
-        watch = watch_distillation(show, task_of(data), loop, begin)
-        summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
+        with tracked(watch_distillation(show, task_of(data), loop, begin), tracker) as watch:
+            summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
     _RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
     print(f"{folder / 'summary.safetensors'} is written; compare it with: {compare}")

@@ -1,11 +1,13 @@
-"""What long commands tell while they run: lines for a log, and nothing for those who want quiet."""
+"""What long commands tell while they run: lines for a log, nothing for those who want quiet, and trackers."""
 
 import json
+import sys
 
 import pytest
 from small_run import QUICK, QUICK_STUDY
 
 from farzi.cli import main
+from farzi.report import TRACKERS
 
 
 def distilled(films, folder, *more: str) -> list[str]:
@@ -55,3 +57,29 @@ def test_quiet_commands_tell_their_results_alone(films, finished, tmp_path, caps
         assert err == ""
         assert out != ""
     assert "quiet" not in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_tensorboard_has_the_steps_of_a_run_and_of_its_resumption(films, tmp_path):
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard is not installed"
+    )
+    words = distilled(films, tmp_path / "run", "--track", "tensorboard", "--quiet")
+    assert main(words) == 0
+    assert main([*words, "--steps", "4", "--resume"]) == 0
+    assert "tensorboard" not in (tmp_path / "run" / "config.yaml").read_text()
+    events = reader.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    recorded = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [now["step"] for now in recorded] == [1, 2, 3, 4]
+    for name in ("loss", "gradient_norm", "best_score", "peak_mb"):
+        found = {one.step: one.value for one in events.Scalars(name)}
+        assert found == pytest.approx({now["step"]: now[name] for now in recorded})
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_done(
+    refused, films, tmp_path, monkeypatch, name
+):
+    monkeypatch.setitem(sys.modules, name, None)
+    assert f"pip install 'farzi[{name}]'" in refused(*distilled(films, tmp_path / "run", "--track", name))
+    assert not (tmp_path / "run").exists()

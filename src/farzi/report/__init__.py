@@ -7,14 +7,19 @@ from farzi.report.run import Run, read_run
 from farzi.report.search import search_table, watch_search
 from farzi.report.sequences import card_table, sequence_table
 from farzi.report.table import result_table
+from farzi.report.tracking import TRACKERS, Session, TensorBoard, Tracker, tracked
 from farzi.report.watching import watch_distillation, watch_study, watch_training
 
 __all__ = [
     "MOST_SECONDS_BETWEEN_LINES",
     "SECONDS_BETWEEN_LINES",
+    "TRACKERS",
     "Recorded",
     "Run",
+    "Session",
     "Show",
+    "TensorBoard",
+    "Tracker",
     "card_table",
     "read_record",
     "read_run",
@@ -23,6 +28,7 @@ __all__ = [
     "search_table",
     "sequence_table",
     "show_progress",
+    "tracked",
     "watch_distillation",
     "watch_search",
     "watch_study",
