@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
@@ -25,11 +24,11 @@ from farzi.distill import SEARCHABLE, Tuned, distill, launched, read_costs, tune
 from farzi.errors import InputError
 from farzi.evaluation import Costs, Method, Study, check_fits, evaluate, task_of, with_retention
 from farzi.events import describe, fetch, list_sources
-from farzi.files import atomic_write, write_json
+from farzi.files import atomic_write, check_writable, write_json
 from farzi.models import build_model, shortened
 from farzi.options import (
     NOT_IN_A_RECIPE,
-    SHORT,
+    Parser,
     add_device_option,
     add_model_option,
     add_recipe_options,
@@ -39,7 +38,9 @@ from farzi.options import (
     with_values,
 )
 from farzi.planning import add_plan_options, plan
+from farzi.printing import NEWS, RESULTS, printing
 from farzi.report import (
+    TRACKERS,
     advice,
     card_table,
     read_run,
@@ -50,15 +51,16 @@ from farzi.report import (
     sequence_table,
     show_progress,
     stage_table,
+    tracked,
     watch_distillation,
     watch_search,
     watch_study,
+    watch_training,
     write_page,
 )
 from farzi.summary import effective_events, export, load
-from farzi.training import fit, keep_freed_memory, save_weights
+from farzi.training import advised, fit, keep_freed_memory, save_weights
 
-_NEWS, _RESULTS = Console(stderr=True), Console()
 _OF_A_SEARCH = ("search", "trials", "minutes")
 
 
@@ -91,16 +93,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     ranks = launched()
     who = f"farzi, rank {ranks.index}" if ranks.index else "farzi"
-    _NEWS.quiet = ranks.index > 0
+    NEWS.quiet = ranks.index > 0
     keep_freed_memory()
-    handler = RichHandler(console=_NEWS, show_time=False, show_path=False)
+    handler = RichHandler(console=NEWS, show_time=False, show_path=False)
     logging.basicConfig(format="%(message)s", handlers=[handler])
     try:
-        given, options = parse(command_parser(), words)
-        name: str = options.command
-        if ranks.count > 1 and name != "distill":
-            raise InputError(f"{name} works in one process; start it without torchrun")
-        COMMANDS[name].run(Call(options[name], given[name], words))
+        with printing():
+            given, options = parse(command_parser(), words)
+            name: str = options.command
+            if ranks.count > 1 and name != "distill":
+                raise InputError(f"{name} works in one process; start it without torchrun")
+            COMMANDS[name].run(Call(options[name], given[name], words))
     except InputError as error:
         print(f"{who}: {error}", file=sys.stderr)
         return 2
@@ -115,35 +118,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def command_parser() -> ArgumentParser:
+def command_parser() -> Parser:
     """The parser of all commands."""
     parser = new_parser(
-        "COMMAND", "Learn a handful of synthetic sequences that train a model as well as the whole data set."
+        "", "COMMAND", "Learn a handful of synthetic sequences that train a model as well as the whole data set."
     )
     parser.add_argument("--version", action="version", version=f"farzi {version('farzi')}")
     commands = parser.add_subcommands(dest="command")
     for name, command in COMMANDS.items():
-        subparser = new_parser(f"{name} {command.usage}", command.help)
+        subparser = new_parser(name, command.usage, command.help)
         commands.add_subcommand(name, subparser, help=command.help)
         command.add_options(subparser)
     return parser
 
 
 def _add_distill_options(parser: ArgumentParser) -> None:
-    _add_folder_options(parser, "distill", "run", "checkpoint")
+    _add_folder_options(parser, "run", "checkpoint")
+    told = "log outer steps with it as well; each has an extra of its own"
+    parser.add_argument("--track", choices=list(TRACKERS), help=told)
     add_recipe_options(parser)
 
 
-def _add_folder_options(parser: ArgumentParser, command: str, kept: str, goes_on_from: str) -> None:
+def _add_folder_options(parser: ArgumentParser, kept: str, goes_on_from: str) -> None:
     """What a command that works in a folder takes beside the options of its function."""
-    parser.epilog = "Short forms: " + ", ".join(f"{short} for {option}" for short, option in SHORT[command].items())
     parser.add_argument("--config", action="config", help="a recipe; --print_config prints one to edit")
-    parser.add_argument("-o", "--run", type=str, required=True, help=f"folder of the {kept}")
+    parser.add_argument("-o", "--run", type=str | Path, required=True, help=f"folder of the {kept}")
     parser.add_argument("--resume", action="store_true", help=f"go on from the folder's {goes_on_from}")
+    _add_quiet_option(parser)
+
+
+def _add_quiet_option(parser: ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def _recipe_parser() -> ArgumentParser:
-    parser = new_parser("", "")
+    parser = new_parser("distill", "", "")
     add_recipe_options(parser)
     return parser
 
@@ -151,7 +160,7 @@ def _recipe_parser() -> ArgumentParser:
 def _write_recipe(path: Path, given: Namespace, values: Mapping[str, Any] | None = None) -> None:
     """Keep the options that decide a summary, some of them with other values than were given."""
     recipe = with_values(given, values or {})
-    for name in ("config", "run", "resume", *_OF_A_SEARCH):
+    for name in ("config", "run", "resume", "quiet", "track", *_OF_A_SEARCH):
         recipe.pop(name, None)
     with atomic_write(path) as file:
         file.write(_recipe_parser().dump(recipe, skip_validation=True).encode())
@@ -164,30 +173,31 @@ def _distill(call: Call) -> None:
         _write_recipe(folder / "config.yaml", call.given)
 
     find_device(options.device)  # before a large file is read
+    tracker = TRACKERS[options.track](folder) if options.track else None
     began, minutes = time.monotonic(), options.loop.minutes
     data = read_data(options)
     left = minutes - (time.monotonic() - began) / 60
     loop = replace(options.loop, minutes=max(left, minutes / 2))  # something can be made of half the time
     names = inspect.signature(distill).parameters.keys() - NOT_IN_A_RECIPE
-    with show_progress(_NEWS) as show:
-        watch = watch_distillation(show, task_of(data), loop, begin)
+    with show_progress(NEWS, options.quiet) as show:
         chosen = {name: options[name] for name in names} | {"loop": loop}
-        summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
+        with tracked(watch_distillation(show, task_of(data), loop, begin), tracker) as watch:
+            summary = distill(data, **chosen, run=folder, resume=options.resume, watch=watch)
     if launched().index > 0:
         return
-    _RESULTS.print(card_table(summary))
+    RESULTS.print(card_table(summary))
     compare = shlex.join(["farzi", "evaluate", str(folder)])
     print(f"{folder / 'summary.safetensors'} is written; compare it with: {compare}")
 
 
 def _plan(call: Call) -> None:
-    estimate = plan(call.options, _NEWS)
-    _RESULTS.print(replay_table(estimate), stage_table(estimate))
+    estimate = plan(call.options, NEWS)
+    RESULTS.print(replay_table(estimate), stage_table(estimate))
     print(advice(estimate))
 
 
 def _add_tune_options(parser: ArgumentParser) -> None:
-    _add_folder_options(parser, "tune", "search", "trials")
+    _add_folder_options(parser, "search", "trials")
     add_data_argument(parser)
     add_reading_options(parser)
     parser.add_argument("--search", nargs="+", type=str, default=list(SEARCHABLE), help="options that are searched")
@@ -204,23 +214,30 @@ def _tune(call: Call) -> None:
     data = read_data(options)
     task = task_of(data)
     names = inspect.signature(tune).parameters.keys() - {*NOT_IN_A_RECIPE, "folder"}
-    with show_progress(_NEWS) as show:
+    with show_progress(NEWS, options.quiet) as show:
         watch = watch_search(show, task, options.loop, options.trials, options.minutes, keep)
         chosen = {name: options[name] for name in names}
         tuned = tune(data, folder, **chosen, resume=options.resume, watch=watch)
-    _RESULTS.print(search_table(tuned, task))
+    RESULTS.print(search_table(tuned, task))
     again = shlex.join(["farzi", "distill", "--config", str(folder / "recipe.yaml"), "-o", str(folder / "best")])
     print(f"{folder / 'summary.safetensors'} is written; its recipe makes a run of it, to be evaluated: {again}")
 
 
 def _add_evaluate_options(parser: ArgumentParser) -> None:
-    parser.add_argument("summary", type=str, help="folder of a run, or a summary's file")
-    parser.add_argument("-o", "--output", type=str | None, help="result file; for a run, its result.json by default")
-    parser.add_argument("--measured", type=str | None, help="write the summary here, what it retained in its card")
+    parser.add_argument("summary", type=str | Path, help="folder of a run, or a summary's file")
+    parser.add_argument(
+        "-o", "--output", type=str | Path | None, help="result file; for a run, its result.json by default"
+    )
+    parser.add_argument(
+        "--measured", type=str | Path | None, help="write the summary here, what it retained in its card"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
     add_device_option(parser)
+    _add_quiet_option(parser)
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
-    parser.add_argument("--data", type=str | None, help="name or file; by default what the run or the card names")
+    parser.add_argument(
+        "--data", type=str | Path | None, help="name or file; by default what the run or the card names"
+    )
     add_reading_options(parser)
     add_model_option(parser)
     parser.add_class_arguments(Study)
@@ -239,6 +256,9 @@ def _evaluate(call: Call) -> None:
     if target.is_dir():
         recorded, costs = read_recipe(_recipe_parser(), target / "config.yaml"), read_costs(target)
         path, output = target / "summary.safetensors", output or target / "result.json"
+    for file in (output, options.measured):
+        if file is not None:
+            check_writable(file)
     summary = load(path)
     try:
         data = read_data(options, recorded, summary)
@@ -252,7 +272,7 @@ def _evaluate(call: Call) -> None:
         reference=with_given(task.full_data, study.reference, "--reference", call.words),
         student=with_given(task.student, study.student, "--student", call.words),
     )
-    with show_progress(_NEWS) as show:
+    with show_progress(NEWS, options.quiet) as show:
         watch = watch_study(show)
         rows = evaluate(
             summary,
@@ -265,7 +285,7 @@ def _evaluate(call: Call) -> None:
             device=options.device,
             watch=watch,
         )
-    _RESULTS.print(result_table(rows))
+    RESULTS.print(result_table(rows))
     if output is not None:
         configuration = {"study": asdict(study), "summary": asdict(summary.card)}
         write_json(output, record(rows, command=shlex.join(["farzi", *call.words]), configuration=configuration))
@@ -276,8 +296,10 @@ def _evaluate(call: Call) -> None:
 
 
 def _add_report_options(parser: ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", type=str, help="folders of runs; several are put side by side")
-    parser.add_argument("-o", "--output", type=str | None, help="HTML file; report.html in the first run by default")
+    parser.add_argument("runs", nargs="+", type=str | Path, help="folders of runs; several are put side by side")
+    parser.add_argument(
+        "-o", "--output", type=str | Path | None, help="HTML file; report.html in the first run by default"
+    )
 
 
 def _report(call: Call) -> None:
@@ -293,32 +315,38 @@ def _report(call: Call) -> None:
 
 
 def _add_train_options(parser: ArgumentParser) -> None:
-    parser.add_argument("summary", type=str, help="a summary's file")
-    parser.add_argument("-o", "--output", type=str, required=True, help="file of the trained model")
+    parser.add_argument("summary", type=str | Path, help="a summary's file")
+    parser.add_argument("-o", "--output", type=str | Path, required=True, help="file of the trained model")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     add_device_option(parser)
-    parser.add_argument("--data", type=str | None, help="chooses the step on validation; else the card's advice counts")
+    _add_quiet_option(parser)
+    parser.add_argument(
+        "--data", type=str | Path | None, help="chooses the step on validation; else the card's advice counts"
+    )
     add_reading_options(parser)
     add_model_option(parser)
 
 
 def _train(call: Call) -> None:
     options, device, summary = call.options, find_device(call.options.device), load(call.options.summary)
+    check_writable(options.output)
     model = shortened(options.model or build_model(summary.card.model), summary.factors.length)
-    if options.data is None and options.text is None:
-        fitted, score = fit(model, summary, seed=options.seed, device=options.device), ""
-    else:
-        task, advice = task_of(read_data(options, summary=summary), device), summary.card.advice
+    task, training, score = None, advised(summary), None
+    if options.data is not None or options.text is not None:
+        task = task_of(read_data(options, summary=summary), device)
         check_fits(summary, task, model)
-        training = replace(task.student, lr=advice.lr, batch_size=advice.batch_size)
-        fitted = fit(model, summary, training, task.score(model), seed=options.seed, device=options.device)
-        score = f", {task.headline} {task.format(fitted.score)} on validation data"
+        training = replace(task.student, lr=training.lr, batch_size=training.batch_size)
+        score = task.score(model)
+    with show_progress(NEWS, options.quiet) as show:
+        observe = watch_training(show, task, training.steps)
+        fitted = fit(model, summary, training, score, seed=options.seed, device=options.device, observe=observe)
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)
-    print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{score}")
+    reached = f", {task.headline} {task.format(fitted.score)} on validation data" if task else ""
+    print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{reached}")
 
 
 def _add_inspect_options(parser: ArgumentParser) -> None:
-    parser.add_argument("summary", type=str, help="a summary's file")
+    parser.add_argument("summary", type=str | Path, help="a summary's file")
     parser.add_argument("--sequence", type=int, default=0, help="which sequence, from 0")
     parser.add_argument("--top", type=int, default=5, help="events shown at each position")
 
@@ -326,12 +354,12 @@ def _add_inspect_options(parser: ArgumentParser) -> None:
 def _inspect(call: Call) -> None:
     summary = load(call.options.summary)
     sequences = sequence_table(summary, sequence=call.options.sequence, top=call.options.top)
-    _RESULTS.print(card_table(summary), sequences)
+    RESULTS.print(card_table(summary), sequences)
 
 
 def _add_export_options(parser: ArgumentParser) -> None:
-    parser.add_argument("summary", type=str, help="a summary's file")
-    parser.add_argument("-o", "--output", type=str, required=True, help="a .csv, .parquet, .inter, .txt or .npz")
+    parser.add_argument("summary", type=str | Path, help="a summary's file")
+    parser.add_argument("-o", "--output", type=str | Path, required=True, help="a .csv, .parquet, .inter, .txt or .npz")
     parser.add_argument("--draws", type=int, default=1, help="sequences drawn from each synthetic one")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
 
@@ -349,7 +377,7 @@ def _add_data_options(parser: ArgumentParser) -> None:
     actions = parser.add_subcommands(dest="action")
 
     def add(action: str, argument: str, help: str) -> ArgumentParser:
-        subparser = new_parser(f"data {action} {argument}", help)
+        subparser = new_parser(f"data {action}", argument, help)
         actions.add_subcommand(action, subparser, help=help)
         return subparser
 
@@ -375,7 +403,7 @@ def _data(call: Call) -> None:
     else:
         for name, value in asdict(describe(read_data(options))).items():
             table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else f"{value}")
-    _RESULTS.print(table)
+    RESULTS.print(table)
 
 
 COMMANDS = {

@@ -23,7 +23,9 @@ def add_data_argument(parser: ArgumentParser) -> None:
         parser: gets the argument.
     """
     told = "a data set known by name, or a file of events"
-    parser.add_argument("data", nargs="?", type=str | None, default=SUPPRESS, help=told)  # None would beat a recipe
+    parser.add_argument(
+        "data", nargs="?", type=str | Path | None, default=SUPPRESS, help=told
+    )  # None would beat a recipe
 
 
 def add_reading_options(parser: ArgumentParser) -> None:
@@ -32,7 +34,9 @@ def add_reading_options(parser: ArgumentParser) -> None:
     Args:
         parser: gets the options.
     """
-    parser.add_argument("--text", type=str | None, help="a text file in UTF-8 or a folder of .txt, in place of events")
+    parser.add_argument(
+        "--text", type=str | Path | None, help="a text file in UTF-8 or a folder of .txt, in place of events"
+    )
     kinds = ", ".join(TOKENIZERS)
     parser.add_argument(
         "--tokenizer", type=str | None, help=f"of a text: {kinds}; word, or the source's own, by default"

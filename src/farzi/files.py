@@ -45,6 +45,24 @@ def atomic_write(path: str | Path) -> Generator[IO[bytes]]:
             os.unlink(temporary)
 
 
+def check_writable(path: str | Path) -> None:
+    """Find out before long work, as far as that can be known, that a file could not be written.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: it is a folder, or lies in none that can be written to.
+    """
+    path = Path(path)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the path of a file")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        reason = "is read-only" if folder.is_dir() else "is a file"
+        raise InputError(f"{path} cannot be written, as {folder} {reason}; choose another path")
+
+
 def write_json(path: str | Path, content: Any) -> None:
     """Write readable JSON, whole or not at all.
 

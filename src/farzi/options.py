@@ -1,6 +1,5 @@
 """How the words of a command line become values."""
 
-import difflib
 import itertools
 import re
 from argparse import ArgumentError
@@ -14,6 +13,8 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from farzi.data_options import add_data_argument, add_reading_options, task_for
 from farzi.distill import MetaMatching, distill
 from farzi.errors import InputError
+from farzi.hints import explain, near
+from farzi.manual import Formatter, epilogue
 from farzi.metagrad import Adam, Eager, StoreAll
 from farzi.models import MODELS, SequenceModel
 from farzi.training import Training
@@ -36,24 +37,50 @@ NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
 """Parameters of a distillation that do not decide a summary; the data is named by options of its own."""
 
 # A default that is a member of a family is written down with its class, so that a sister can take its place.
-set_parsing_settings(subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager])
+set_parsing_settings(
+    subclasses_enabled=[*MODELS.values(), MetaMatching, Adam, StoreAll, Eager], add_print_completion_argument=True
+)
 
 
-def new_parser(usage: str, description: str) -> ArgumentParser:
+class Parser(ArgumentParser):
+    """A parser that knows its options and its commands by their names."""
+
+    def of(self, words: Sequence[str]) -> "Parser":
+        """The parser of the command that words name, or of the part of it that they get right."""
+        commands = next((action.choices for action in self._actions if isinstance(action.choices, Mapping)), {})
+        named = next((number for number, word in enumerate(words) if word in commands), None)
+        return self if named is None else commands[words[named]].of(words[named + 1 :])
+
+    def options(self) -> list[str]:
+        """All options, those of the values that are chosen by default among them."""
+        inner = [name for name, _ in self.get_defaults().items() if ".init_args." in name]
+        return [*self._option_string_actions, *(f"--{name.replace('.init_args', '')}" for name in inner)]
+
+
+def new_parser(command: str, usage: str, description: str) -> Parser:
     """A parser that raises what is wrong, and that asks for options in full.
 
     Args:
-        usage: what stands after the program's name.
-        description: of the command.
+        command: its words; empty for the program itself.
+        usage: what stands after them.
+        description: of the command; its examples and short forms follow its options.
 
     Returns:
         a parser without options.
     """
-    usage = f"farzi {usage} [OPTIONS]"
-    return ArgumentParser(usage=usage, description=description, exit_on_error=False, allow_abbrev=False)
+    short = ", ".join(f"{short} for {option}" for short, option in SHORT.get(command, {}).items())
+    return Parser(
+        prog="farzi",
+        usage=" ".join(["farzi", *command.split(), *usage.split(), "[OPTIONS]"]),
+        description=description,
+        epilog=f"Short forms: {short}\n\n{epilogue(command)}" if short else epilogue(command),
+        formatter_class=Formatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
 
 
-def parse(parser: ArgumentParser, words: Sequence[str]) -> tuple[Namespace, Namespace]:
+def parse(parser: Parser, words: Sequence[str]) -> tuple[Namespace, Namespace]:
     """Read a command line.
 
     Args:
@@ -70,8 +97,9 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> tuple[Namespace, Name
         given = parser.parse_args(_with_usual(parser, words))
         return given, parser.instantiate(given)
     except (ArgumentError, ValueError) as error:
-        text = re.sub(r'Parser key "([^"]+)":', r"--\1:", " ".join(str(error).split()))
-        raise InputError(re.sub(r"an? <class '([^']+)'>", r"\1", text)) from error
+        command = parser.of(words)
+        short = SHORT.get(words[0], {}) if words else {}
+        raise InputError(explain(str(error), command.usage or "", [*command.options(), *short])) from error
 
 
 def _with_usual(parser: ArgumentParser, words: Sequence[str]) -> Sequence[str]:
@@ -142,8 +170,8 @@ def _class_path(model: str) -> str:
     if model in MODELS:
         return f"farzi.models.{MODELS[model].__name__}"
     if "." not in model:
-        near = difflib.get_close_matches(model, MODELS)
-        hint = f"did you mean {near[0]}?" if near else f"farzi brings {', '.join(MODELS)}"
+        meant = near(model, MODELS)
+        hint = f"did you mean {meant}?" if meant else f"farzi brings {', '.join(MODELS)}"
         raise InputError(f"--model is {model!r}; {hint} (a model of your own is given as package.Class)")
     return model
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from farzi.data_options import read_data
 from farzi.devices import find_device
 from farzi.distill import Estimate, estimate
-from farzi.options import NOT_IN_A_RECIPE, SHORT, add_recipe_options
+from farzi.options import NOT_IN_A_RECIPE, add_recipe_options
 
 
 def add_plan_options(parser: ArgumentParser) -> None:
@@ -17,7 +17,6 @@ def add_plan_options(parser: ArgumentParser) -> None:
     Args:
         parser: gets the options.
     """
-    parser.epilog = "Short forms: " + ", ".join(f"{short} for {option}" for short, option in SHORT["plan"].items())
     parser.add_argument("--config", action="config", help="a recipe, as farzi distill takes it")
     add_recipe_options(parser)
     parser.add_argument("--memory_mb", type=float | None, help="megabytes there are for it; what is free by default")

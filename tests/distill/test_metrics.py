@@ -1,6 +1,8 @@
 """A line for each outer step, also where a killed run takes some of them again."""
 
 import json
+import math
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -9,7 +11,8 @@ from farzi.errors import InputError
 
 
 def progress(step: int, loss: float = 1.0) -> Progress:
-    return Progress(step=step, seconds=step, loss=loss, score=0.1, best_score=0.2, best_step=0, lr=0.01, skipped=0)
+    scores = {"score": 0.1, "best_score": 0.2, "best_step": 0}
+    return Progress(step=step, seconds=step, loss=loss, gradient_norm=0.5, peak_mb=99.5, lr=0.01, skipped=0, **scores)
 
 
 def steps_in(path):
@@ -56,6 +59,16 @@ def test_what_was_written_is_read_again_but_for_a_line_that_is_not_whole(tmp_pat
     with path.open("a") as file:
         file.write('{"step": 3, "sec')
     assert read_metrics(path) == [progress(1, loss=float("inf")), progress(2, loss=float("inf"))]
+
+
+def test_a_record_from_before_lacks_what_was_not_recorded(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    content = asdict(progress(1))
+    path.write_text(json.dumps({name: content[name] for name in content.keys() - {"gradient_norm", "peak_mb"}}) + "\n")
+    (read,) = read_metrics(path)
+    assert math.isnan(read.gradient_norm)
+    assert math.isnan(read.peak_mb)
+    assert replace(read, gradient_norm=0.5, peak_mb=99.5) == progress(1)
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"step": 2}'])

@@ -114,7 +114,7 @@ class School(NextItem):
             self.begun.append(seed)
             seconds = min(seconds, training.steps)
             self.clock.now += seconds
-        known = {"model": model, "parameters": {}, "steps": 1, "score": 0.0, "curve": ()}
+        known = {"model": model, "parameters": {}, "steps": 1, "score": 0.0, "curve": ((1, 0.0),)}
         return Trajectory(parameters={}, snapshots=(), fitted=Fitted(**known, seconds=seconds))
 
     def trained(self, model, training, store, seed):

@@ -58,7 +58,7 @@ def play(monkeypatch, any_summary):
             for step in range(1, work.loop.steps + 1):
                 reached = score(len(asked), step, work)
                 news = {"loss": 1.0, "score": reached, "best_score": reached, "best_step": step, "lr": 0.1}
-                progress = Progress(step=step, seconds=step, skipped=0, **news)
+                progress = Progress(step=step, seconds=step, gradient_norm=0.5, peak_mb=99.5, skipped=0, **news)
                 work.watch.progress(progress)
             card = replace(any_summary.card, origin=work.settings())
             return replace(any_summary, card=card), {"progress": asdict(progress)}

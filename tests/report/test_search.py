@@ -46,17 +46,21 @@ def test_a_search_shows_trials_steps_and_scores():
     told, kept = [], []
     loop = OuterLoop(steps=100)
     watch = watch_search(lambda *news: told.append(news), NextItem(None), loop, 10, 20.0, kept.append)
+    outer = "loss 5.500, gradient 0.032"
+    watch.begin()
+    assert told.pop()[0] == "teachers"
     teacher = TeacherProgress(number=1, count=4, step=9, steps=50, score=0.1234)
     watch.teacher(teacher)
     assert told.pop()[0] == "teachers"
-    now = {"loss": 5.5, "score": 0.15, "best_score": 0.16, "best_step": 3, "lr": 0.01, "skipped": 0}
+    now = {"loss": 5.5, "gradient_norm": 0.0321, "score": 0.15, "best_score": 0.16, "best_step": 3}
+    now |= {"lr": 0.01, "skipped": 0, "peak_mb": 99.5}
     watch.progress(Progress(step=50, seconds=6, **now))
-    assert told.pop() == ("search", 0.05, "trial 1 of 10, step 50 of 100, valid nDCG@100 0.1600")
+    assert told.pop() == ("search", 0.05, f"trial 1 of 10, step 50 of 100, {outer}, valid nDCG@100 0.1600")
     watch.finished(Tuned(TRIALS))
     watch.progress(Progress(step=50, seconds=60, **now))
     stage, share, detail = told.pop()
     assert math.isclose(share, 0.45)
-    assert detail == "trial 5 of 10, step 50 of 100, valid nDCG@100 0.1600, best trial 0.1712"
+    assert detail == f"trial 5 of 10, step 50 of 100, {outer}, valid nDCG@100 0.1600, best trial 0.1712"
     watch.progress(Progress(step=50, seconds=660, **now))
     assert told.pop()[1] == 0.75, "four minutes and eleven of twenty: the time is what ends it"
     assert stage == "search"

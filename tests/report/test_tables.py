@@ -55,6 +55,12 @@ def test_a_study_fits_into_eighty_characters_whole():
     assert text.count("59.34 ± 1.11") == 8
 
 
+def test_a_study_loses_nothing_on_a_narrow_terminal():
+    narrow, wide = (shown(result_table(ROWS), width=width) for width in (40, 80))
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert sorted(re.sub(r"[\s─]", "", narrow)) == sorted(re.sub(r"[\s─]", "", wide))
+
+
 def test_a_study_shows_quality_size_and_cost():
     lines = {line[:19].strip(): line[19:].split() for line in shown(result_table([row("farzi")])).splitlines()}
     assert lines["HR@100, %"] == ["59.34", "±", "1.11"]

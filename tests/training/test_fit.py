@@ -25,12 +25,13 @@ class Looks:
     def __init__(self, *scores: float) -> None:
         self.scores, self.seen = scores, list[tuple[int, Parameters]]()
 
-    def observe(self, step: int, parameters: Parameters) -> None:
-        self.seen.append((step, {name: part.clone() for name, part in parameters.items()}))
-
     def score(self, parameters: Parameters) -> float:
         assert not any(part.requires_grad for part in parameters.values())
-        return self.scores[len(self.seen) - 1]
+        return self.scores[len(self.seen)]
+
+    def observe(self, step: int, parameters: Parameters, score: float) -> None:
+        assert score == self.scores[len(self.seen)]
+        self.seen.append((step, {name: part.clone() for name, part in parameters.items()}))
 
 
 def run(looks: Looks, seed: int = 0, **settings):

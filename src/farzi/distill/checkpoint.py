@@ -46,6 +46,7 @@ class OuterState:
         self.seconds, self.loss, self.judge_seconds = seconds, 0.0, 0.0
         self.score = self.best_score = -math.inf
         self.best_log_lr = math.log(lr)
+        self.gradient_norm = 0.0  # told, and not kept
 
     @property
     def lr(self) -> float:

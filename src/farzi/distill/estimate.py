@@ -84,7 +84,7 @@ def estimate(
     size: Size = Size(),
     objective: Objective = MetaMatching(),
     loop: OuterLoop = OuterLoop(),
-    teachers: Teachers = Teachers(),
+    teachers: Teachers | None = None,
     judges: int = 2,
     store: TrajectoryStore | None = None,
     workers: int = 1,
@@ -102,7 +102,7 @@ def estimate(
         size: of the summary.
         objective: what the outer loop follows.
         loop: how it does so.
-        teachers: models trained on the full data.
+        teachers: models trained on the full data; None takes four, as for :func:`distill`.
         judges: students trained for each judgement on validation data.
         store: where trained teachers are kept; the user's cache folder by default.
         workers: processes that train teachers and judges, side by side; see :class:`farzi.training.Workers`.
@@ -123,7 +123,7 @@ def estimate(
     if memory_mb is not None and not memory_mb > 0:
         raise InputError(f"memory_mb is {memory_mb:g}; it must be positive")
     task, store = task_of(data), store or TrajectoryStore()
-    model = model or task.default_model
+    model, teachers = model or task.default_model, teachers or Teachers(training=task.full_data)
     with Workers(workers) as pool, Workers(1, apart=True) as apart:
         work = Work(task, model, size, objective, loop, teachers, judges, 0, store, pool, Watch(), task.student)
         work.check()

@@ -15,6 +15,7 @@ from farzi.distill.interrupt import held_interrupt
 from farzi.distill.objective import Objective, OuterGradient, Problem
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.errors import InputError
+from farzi.evaluation import peak_mb
 from farzi.summary import Factors, round_to_stored
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,9 @@ class Progress:
         step: outer steps taken.
         seconds: time spent on the summary, over all resumptions.
         loss: running mean of the outer loss.
+        gradient_norm: length of the latest finite meta-gradient, by the factors; 0 before there was one since the start
+            or a resumption.
+        peak_mb: most memory that this process has had in use, in megabytes.
         score: validation score of the latest judgement.
         best_score: best one so far.
         best_step: the step it was reached at.
@@ -96,6 +100,8 @@ class Progress:
     step: int
     seconds: float
     loss: float
+    gradient_norm: float
+    peak_mb: float
     score: float
     best_score: float
     best_step: int
@@ -202,7 +208,7 @@ def _follow(state: OuterState, optimizer: torch.optim.Adam, gradient: OuterGradi
                 f"lower the inner learning rate (now {state.lr:.3g}) or the window"
             )
         return
-    state.skipped_in_row = 0
+    state.skipped_in_row, state.gradient_norm = 0, math.hypot(*norms.values())
     state.loss = 0.9 * state.loss + 0.1 * gradient.value if state.loss else gradient.value
     for name, part in state.tensors.items():
         part.grad = gradient.factors[name] / (norms[name] or 1.0)
@@ -229,6 +235,8 @@ def _progress(state: OuterState) -> Progress:
         step=state.step,
         seconds=state.seconds,
         loss=state.loss,
+        gradient_norm=state.gradient_norm,
+        peak_mb=peak_mb(),
         score=state.score,
         best_score=state.best_score,
         best_step=state.best_step,

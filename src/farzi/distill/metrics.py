@@ -55,7 +55,7 @@ def read_metrics(path: Path) -> list[Progress]:
         path: of the file; where it is missing there were no steps yet.
 
     Returns:
-        the steps, without a last one that is not written whole.
+        the steps, without a last one that is not written whole; what runs of before did not record is not a number.
 
     Raises:
         InputError: the file cannot be read, or a line is damaged.
@@ -77,6 +77,8 @@ def _progress(content: dict[str, Any]) -> Progress:
         step=int(content["step"]),
         seconds=float(content["seconds"]),
         loss=float(content["loss"]),
+        gradient_norm=float(content.get("gradient_norm", "nan")),
+        peak_mb=float(content.get("peak_mb", "nan")),
         score=float(content["score"]),
         best_score=float(content["best_score"]),
         best_step=int(content["best_step"]),

@@ -20,9 +20,10 @@ _ROOM = 1.5  # by which a training with another seed may take longer
 
 
 class _Taught(NamedTuple):
-    """What is told of a teacher that is in the store: the time of its training, and its validation score."""
+    """What is told of a teacher that is in the store: the time and the steps of its training, its validation score."""
 
     seconds: float
+    steps: int
     score: float
 
 
@@ -121,7 +122,7 @@ class Teaching:
         shared = (self.task, self.model, training, self.store)
         taught = self.workers.map(_teach, *(repeat(one) for one in shared), seeds)
         for seed, one in zip(seeds, taught, strict=True):
-            self._tell(seed, training.steps, one.score)
+            self._tell(seed, one.steps, one.steps, one.score)
             yield one
 
     def _train(self, seed: int) -> Trajectory:
@@ -130,13 +131,17 @@ class Teaching:
         steps = itertools.count(every, every)
 
         def watch(score: float) -> None:
-            self._tell(seed, min(next(steps), training.steps), score)
+            self._tell(seed, min(next(steps), training.steps), training.steps, score)
 
-        return self.task.train(self.model, training, self.store, seed, watch)
+        trajectory = self.task.train(self.model, training, self.store, seed, watch)
+        taught, trained_now = _taught(trajectory), next(steps) > every
+        if trained_now and taught.steps < training.steps:
+            self._tell(seed, taught.steps, taught.steps, taught.score)
+        return trajectory
 
-    def _tell(self, seed: int, step: int, score: float) -> None:
-        told = {"number": seed + 1, "count": self.teachers.count, "steps": self.teachers.training.steps}
-        self.watch(TeacherProgress(**told, step=step, score=score))
+    def _tell(self, seed: int, step: int, steps: int, score: float) -> None:
+        told = {"number": seed + 1, "count": self.teachers.count}
+        self.watch(TeacherProgress(**told, step=step, steps=steps, score=score))
 
 
 def _try(task: Task, model: SequenceModel, training: Training) -> Speed:
@@ -148,7 +153,8 @@ def _teach(task: Task, model: SequenceModel, training: Training, store: Trajecto
 
 
 def _taught(trajectory: Trajectory) -> _Taught:
-    return _Taught(trajectory.fitted.seconds, trajectory.fitted.score)
+    fitted = trajectory.fitted
+    return _Taught(fitted.seconds, fitted.curve[-1][0], fitted.score)
 
 
 def round_down(number: int) -> int:

@@ -15,7 +15,7 @@ class TeacherProgress:
         number: of the teacher, from 1 on.
         count: number of teachers.
         step: training steps that it has taken.
-        steps: most that it may take.
+        steps: most that it may take; as many as it took once its training is over.
         score: its validation score now.
     """
 

@@ -1,106 +1,74 @@
 """How far a long job is: bars on a terminal, lines elsewhere."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
 
-from farzi.distill import OuterLoop, TeacherProgress, Watch
-from farzi.distill import Progress as OuterProgress
-from farzi.evaluation import Task
+from farzi.evaluation import peak_mb
 
-Show = Callable[[str, float, str], None]
-"""Takes a stage of the work, the share of it that is done (0 to 1), and what there is to say about it."""
+Show = Callable[[str, float | None, str], None]
+"""Takes a stage of the work, the share of it that is done (0 to 1, None if unknown), and what there is to say of it."""
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Where there is no terminal, a stage tells no more often than this."""
+"""Where there is no terminal, a stage tells no more often than this, and less often the longer it lasts."""
+
+MOST_SECONDS_BETWEEN_LINES = 600.0
+"""As long as there is news, a stage tells about this often, however long it lasts."""
 
 
 @contextmanager
-def show_progress(console: Console) -> Generator[Show]:
-    """Show how far a job is for as long as the block runs.
+def show_progress(console: Console, quiet: bool = False) -> Generator[Show]:
+    """Show how far a job is for as long as the block runs, and the most memory that this process has had.
 
     Args:
         console: where to; bars if it is a terminal, plain lines if it is a file or a pipe.
+        quiet: whether to show nothing.
 
     Yields:
         what to call with news.
     """
-    if not console.is_terminal or console.is_dumb_terminal:
+    if quiet:
+        yield lambda _stage, _share, _detail: None
+    elif not console.is_terminal or console.is_dumb_terminal:
         yield _Lines(console).show
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[detail]}"),
-    )
-    with Progress(*columns, console=console, speed_estimate_period=600) as progress:
-        yield _Bars(progress).show
+    else:
+        with _Bars(console) as bars:
+            yield bars.show
 
 
-def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[[], None]) -> Watch:
-    """Show the stages of a distillation.
+class _Bars(Progress):
+    """A bar for each stage, and what there is to say of the one at work; it is over when the next one begins."""
 
-    Args:
-        show: told of them.
-        task: says what scores mean.
-        loop: its limits on steps and time.
-        begin: called once the run has begun.
-
-    Returns:
-        what to give to :func:`farzi.distill.distill`.
-    """
-
-    def teacher(now: TeacherProgress) -> None:
-        share = (now.number - 1 + now.step / now.steps) / now.count
-        show(
-            "teachers",
-            share,
-            f"teacher {now.number} of {now.count}, step {now.step}, valid {task.headline} {task.format(now.score)}",
+    def __init__(self, console: Console) -> None:
+        self._detail = Text()
+        self._stages: dict[str, TaskID] = {}
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            speed_estimate_period=600,
+            expand=True,
         )
 
-    def progress(now: OuterProgress) -> None:
-        share = max(now.step / loop.steps, now.seconds / (60 * loop.minutes))
-        skipped = f", {now.skipped} skipped" if now.skipped else ""
-        show(
-            "distillation",
-            min(share, 1.0),
-            f"step {now.step} of {loop.steps}{skipped}, loss {now.loss:.3f}, "
-            f"valid {task.headline} {task.format(now.score)} (best {task.format(now.best_score)})",
-        )
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield self._detail
 
-    return Watch(begin=begin, teacher=teacher, progress=progress)
-
-
-def watch_study(show: Show) -> Callable[[int, int, str], None]:
-    """Show the trainings of a study.
-
-    Args:
-        show: told of them.
-
-    Returns:
-        what to give to :func:`farzi.evaluation.evaluate`.
-    """
-    return lambda done, total, what: show("study", done / total, f"training {done + 1} of {total}: {what}")
-
-
-class _Bars:
-    """A bar for each stage; a stage is over when the next one begins."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def show(self, stage: str, share: float, detail: str) -> None:
-        if stage not in self._tasks:
-            for task in self._tasks.values():
-                self._progress.update(task, completed=1.0)
-            self._tasks[stage] = self._progress.add_task(stage, total=1.0, detail=detail)
-        self._progress.update(self._tasks[stage], completed=share, detail=detail)
+    def show(self, stage: str, share: float | None, detail: str) -> None:
+        if stage not in self._stages:
+            for task in self._stages.values():
+                self.update(task, total=1.0, completed=1.0)
+            self._stages[stage] = self.add_task(stage, total=None)
+        self._detail = Text(_with_memory(detail))
+        if share is not None:
+            self.update(self._stages[stage], total=1.0, completed=share)
 
 
 class _Lines:
@@ -111,16 +79,28 @@ class _Lines:
         self._stage = ""
         self._began = self._told = self._first_share = 0.0
 
-    def show(self, stage: str, share: float, detail: str) -> None:
+    def show(self, stage: str, share: float | None, detail: str) -> None:
         now = self._clock()
         if stage != self._stage:
-            self._stage, self._began, self._first_share = stage, now, share
-        elif share < 1 and now - self._told < SECONDS_BETWEEN_LINES:
+            self._stage, self._began, self._first_share = stage, now, share or 0.0
+        elif share != 1 and now - self._told < self._pause(now):
             return
         self._told = now
-        gone = share - self._first_share
-        left = f", about {_duration((now - self._began) * (1 - share) / gone)} left" if gone > 0 and share < 1 else ""
-        self._console.print(f"{stage} {share:.0%}: {detail}{left}", highlight=False, soft_wrap=True, markup=False)
+        told, left = f"{stage}:", ""
+        if share is not None:
+            gone = share - self._first_share
+            told = f"{stage} {share:.0%}:"
+            if gone > 0 and share < 1:
+                left = f", about {_duration((now - self._began) * (1 - share) / gone)} left"
+        line = f"{told} {_with_memory(detail)}{left}"
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def _pause(self, now: float) -> float:
+        return min(max(SECONDS_BETWEEN_LINES, (now - self._began) / 10), MOST_SECONDS_BETWEEN_LINES)
+
+
+def _with_memory(detail: str) -> str:
+    return f"{detail}, {peak_mb():,.0f} MB"
 
 
 def _duration(seconds: float) -> str:

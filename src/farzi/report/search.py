@@ -8,7 +8,8 @@ from rich.table import Table
 
 from farzi.distill import OuterLoop, Progress, SearchWatch, TeacherProgress, Trial, Tuned
 from farzi.evaluation import Task
-from farzi.report.progress import Show, watch_distillation
+from farzi.report.progress import Show
+from farzi.report.watching import watch_distillation
 
 
 def watch_search(
@@ -48,6 +49,7 @@ def watch_search(
             "search",
             min(share, 1.0),
             f"trial {done + 1} of {trials}, step {now.step} of {loop.steps}, "
+            f"loss {now.loss:.3f}, gradient {now.gradient_norm:.2g}, "
             f"valid {task.headline} {task.format(now.best_score)}{best}",
         )
 
@@ -57,7 +59,7 @@ def watch_search(
         if not tuned.trials:  # later they come out of the store
             first.teacher(now)
 
-    return SearchWatch(teacher=teacher, progress=progress, finished=finished)
+    return SearchWatch(begin=first.begin, teacher=teacher, progress=progress, finished=finished)
 
 
 def search_table(tuned: Tuned, task: Task) -> Table:

@@ -48,9 +48,9 @@ def result_table(rows: Sequence[Row]) -> Table:
     first = rows[0]
     title = f"{first.dataset}: {first.student} trained from scratch on ..."
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for row in rows:
-        table.add_column(row.method, justify="right", no_wrap=True)
+        table.add_column(row.method, justify="right", overflow="fold")
     for name, cells, style in study_lines(rows):
         table.add_row(f"  {name}" if style == "dim" else name, *cells, style=style, end_section=style == "bold")
     return table

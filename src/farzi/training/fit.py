@@ -166,7 +166,7 @@ def fit(
     *,
     seed: int = 0,
     device: str | None = None,
-    observe: Callable[[int, Parameters], None] | None = None,
+    observe: Callable[[int, Parameters, float], None] | None = None,
 ) -> Fitted:
     """Train from fresh parameters with Adam and keep the step that scores best on validation.
 
@@ -179,7 +179,7 @@ def fit(
         seed: of the initial parameters, the order of the data and dropout.
         device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
             are. Other data says itself where its batches are.
-        observe: called at every look with the step and the parameters, before they are scored.
+        observe: called at every look with the step, the parameters and their score, not a number if nothing is scored.
 
     Returns:
         the model as it was trained, with its parameters.
@@ -207,12 +207,15 @@ def fit(
             loss.backward()
             optimizer.param_groups[0]["lr"] = training.lr_at(step)
             optimizer.step()
-            if step < training.steps and (score is None or step % every):
+            if step < training.steps and step % every:
                 continue
             now = {name: part.detach() for name, part in parameters.items()}
+            reached = math.nan if score is None else score(now)
             if observe is not None:
-                observe(step, now)
-            curve.append((step, math.nan if score is None else score(now)))
+                observe(step, now, reached)
+            if step < training.steps and score is None:
+                continue
+            curve.append((step, reached))
             logger.debug("step %d: loss %.4f, validation %.4f", step, loss.item(), curve[-1][1])
             if best is None or curve[-1][1] > best[0]:
                 best = curve[-1][1], step, {name: part.to(CPU, copy=True) for name, part in now.items()}

@@ -124,7 +124,7 @@ class TrajectoryStore:
             return found
         kept: list[Parameters] = []
 
-        def observe(_: int, parameters: Parameters) -> None:
+        def observe(_: int, parameters: Parameters, _score: float) -> None:
             kept.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
 
         fitted = fit(model, data, training, score, seed=seed, observe=observe)
