@@ -119,8 +119,8 @@ def in_haste() -> Iterator[None]:
 def _changed(change_work: Callable[[Work], Work], change_study: Callable[[Study], Study]) -> Iterator[None]:
     run = Study.run
 
-    def make_work(*arguments: Any) -> Work:
-        return change_work(Work(*arguments))
+    def make_work(*arguments: Any, **named: Any) -> Work:
+        return change_work(Work(*arguments, **named))
 
     def run_study(study: Study, *arguments: Any, **named: Any) -> Any:
         return run(change_study(study), *arguments, **named)

@@ -19,7 +19,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     },
     "plan": {
         "farzi plan ml-100k": "memory and time of a distillation with the usual options",
-        "farzi plan ml-100k --sequences 500 --memory_mb 4000": "of a larger one, and with which replay 4,000 MB will do",
+        "farzi plan ml-100k --sequences 500 --memory_mb 4000": "of a larger one, in 4,000 MB",
     },
     "tune": {
         "farzi tune ml-100k -o runs/tuned --trials 20 --minutes 60": "search for better options for an hour",
