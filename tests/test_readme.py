@@ -68,6 +68,7 @@ def test_there_are_commands_to_test():
         "evaluate",
         "export",
         "inspect",
+        "plan",
         "report",
         "tune",
     }
