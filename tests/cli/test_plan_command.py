@@ -103,14 +103,14 @@ def test_a_plan_is_made_and_nothing_else(films, cache, capsys, monkeypatch, tmp_
 
 
 LONG = [
-    *["--model", "sasrec", "--model.max_length", "5", "--sequences", "20", "--length", "5", "--steps", "4"],
-    *["--loop.evaluate_every", "4", "--judges", "1", "--teachers.count", "1", "--teachers.training.steps", "20"],
-    *["--objective.steps", "400", "--objective.turns", "1", "--objective.runs", "1"],
+    *["--model", "sasrec", "--model.max_length", "5", "--sequences", "20", "--length", "5", "--steps", "3"],
+    *["--loop.evaluate_every", "3", "--judges", "1", "--teachers.count", "1", "--teachers.training.steps", "20"],
+    *["--objective.steps", "200", "--objective.turns", "1", "--objective.runs", "1"],
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dim", "window"), [(32, 20), (96, 400)])
+@pytest.mark.parametrize(("dim", "window"), [(32, 20), (96, 200)])
 def test_what_was_told_is_what_happens(tmp_path, dim, window):
     """Memory within a quarter; the time of an outer step within a factor of three, as machines have other work."""
     films = write_films(tmp_path / "films", num_users=200, length=30)
