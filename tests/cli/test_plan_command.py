@@ -112,7 +112,7 @@ LONG = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("dim", "window"), [(32, 20), (96, 200)])
 def test_what_was_told_is_what_happens(tmp_path, dim, window):
-    """Memory within a quarter; the time of an outer step within a factor of three, as machines have other work."""
+    """Memory within a quarter; the time of an outer step within a factor of ten, as machines have other work."""
     films = write_films(tmp_path / "films", num_users=200, length=30)
     words = [films, *LONG, "--model.dim", f"{dim}", "--objective.window", f"{window}"]
     options = {"env": {**os.environ, "FARZI_CACHE": str(tmp_path / "cache")}, "check": True}
@@ -123,4 +123,4 @@ def test_what_was_told_is_what_happens(tmp_path, dim, window):
     assert float(memory.replace(",", "")) == pytest.approx(peak, rel=0.25)
     ends = [progress.seconds for progress in read_metrics(tmp_path / "run" / "metrics.jsonl")]
     took = [end - begin for begin, end in itertools.pairwise(ends[:-1])]  # the first begins, the last is judged
-    assert 1 / 3 < float(step.replace(",", "")) / (sum(took) / len(took)) < 3
+    assert 1 / 10 < float(step.replace(",", "")) / (sum(took) / len(took)) < 10

@@ -25,6 +25,11 @@ MARGIN = 1.25
 """A replay is chosen only where there is room for so many times what it is estimated to take."""
 
 
+STATES_HELD = 2
+"""How often a process holds a window's states: glibc does not fit those of the second outer step into the room that those
+of the first have left, and from then on it does (measured; docs/planning.md)."""
+
+
 class Span(NamedTuple):
     """Seconds, at the least and at the most."""
 
@@ -185,7 +190,7 @@ class _Reckoning:
         cost, least = replay_cost(replay, optimizer, window), replay_cost(StoreAll(), optimizer, 1)
         states = measured.parameters * (cost.bytes_per_parameter - least.bytes_per_parameter)
         snapshots = work.teachers.count * work.store.num_snapshots * measured.parameters * 4
-        outer = measured.outer_mb + states / 2**20
+        outer = measured.outer_mb + STATES_HELD * states / 2**20
         workers = work.workers.count
         if workers == 1:
             memory = max(outer, measured.training_mb)
