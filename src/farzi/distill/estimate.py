@@ -26,8 +26,9 @@ MARGIN = 1.25
 
 
 STATES_HELD = 2
-"""How often a process holds a window's states: glibc does not fit those of the second outer step into the room that those
-of the first have left, and from then on it does (measured; docs/planning.md)."""
+"""How often a process holds a window's states: glibc does not fit those of the second outer step into the room that
+those of the first have left, and from then on it does (measured; docs/planning.md).
+"""
 
 
 class Span(NamedTuple):
