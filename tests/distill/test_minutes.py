@@ -252,7 +252,8 @@ def test_a_run_that_ran_out_of_time_goes_on_with_more(clock, tmp_path):
     _, first = run_slowly(clock, 1, step=3, judge=9, spent=20, checkpoints=checkpoints)
     assert first.step == first.best_step == 8
     judgements, same = run_slowly(clock, 1, step=3, judge=9, spent=99, checkpoints=checkpoints)
-    assert (judgements, same) == (0, first), "the last judgement is in the checkpoint"
+    assert judgements == 0, "the last judgement is in the checkpoint"
+    assert replace(same, gradient_norm=first.gradient_norm, peak_mb=first.peak_mb) == first
     judgements, more = run_slowly(clock, 2, step=3, judge=9, spent=99, checkpoints=checkpoints)
     assert judgements == 1
     assert more.step > first.step
