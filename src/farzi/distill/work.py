@@ -113,7 +113,7 @@ class Work:
             raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
         self.task.real(self.model)
         self.objective.check(self.size.sequences, self.task.data.vocab_size)
-        if self.ranks.broadcast(self.settings()) != self.settings():
+        if self.ranks.count > 1 and self.ranks.broadcast(self.settings()) != self.settings():
             raise InputError(
                 "data or options are not those of rank 0; start the same command on the same data everywhere"
             )
