@@ -126,8 +126,11 @@ def little_work(monkeypatch):
     monkeypatch.setattr(initialise, "_descend", lambda *given, lr, steps: descend(*given, lr=lr, steps=min(steps, 3)))
 
 
-CLOSE = {"rtol": 1e-2, "atol": 1e-3}
-"""On some processors the last bit of a product hangs on where its tensors lie in memory."""
+CLOSE = {"rtol": 2e-3, "atol": 1e-6}
+"""A device may differ by rounding, as seen on one processor, where the CPU by itself gives the same bytes each time.
+
+A summary holds half precision, whose last bit is a thousandth.
+"""
 
 
 def run(device: str, folder, data=None, model=None, **changes):
@@ -160,7 +163,7 @@ def compare(tmp_path, **changes):
     assert_alike(there[0], here[0])
     for row, other in zip(here[1], there[1], strict=True):
         assert {name: value["mean"] for name, value in other.items()} == pytest.approx(
-            {name: value["mean"] for name, value in row.items()}, rel=0.05
+            {name: value["mean"] for name, value in row.items()}, rel=1e-3
         )
     torch.testing.assert_close(there[2], here[2], **CLOSE)
 

@@ -24,10 +24,9 @@ from farzi.training import Speed, Teachers, Training, TrajectoryStore, Workers
 MARGIN = 1.25
 """A replay is chosen only where there is room for so many times what it is estimated to take."""
 
-
 STATES_HELD = 2
-"""How often a process holds a window's states: glibc does not fit those of the second outer step into the room that
-those of the first have left, and from then on it does (measured; docs/planning.md).
+"""How often a process holds a window's states: those of the second outer step took as much again as those of the first,
+and later ones no more (measured; docs/planning.md).
 """
 
 
