@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "farzi"
 
 # From the roof to the ground. A room imports only from the storeys below its own.
 STOREYS = [
-    {"__init__", "__main__", "cli", "data_options", "hints", "manual", "options", "planning", "printing"},
+    {"__init__", "__main__", "cli", "commands", "data_options", "hints", "manual", "options", "printing"},
     {"report"},
     {"distill"},
     {"evaluation"},

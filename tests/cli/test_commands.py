@@ -11,8 +11,8 @@ import pytest
 import torch
 from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
-from farzi import cli
-from farzi.cli import COMMANDS, main
+from farzi.cli import main
+from farzi.commands import COMMANDS, data, distill
 from farzi.evaluation import NextItem
 from farzi.metagrad import execution
 from farzi.models import MODELS
@@ -233,7 +233,7 @@ def test_data_sets_are_listed_and_counted(films, capsys):
 
 
 def test_fetching_prints_where_the_events_are(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "fetch", lambda name: Path("/cache") / name / "u.data")
+    monkeypatch.setattr(data, "fetch", lambda name: Path("/cache") / name / "u.data")
     assert main(["data", "fetch", "ml-100k"]) == 0
     assert capsys.readouterr().out == "/cache/ml-100k/u.data\n"
 
@@ -242,7 +242,7 @@ def test_an_interruption_says_how_to_go_on(films, monkeypatch, tmp_path, capsys)
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "watch_distillation", interrupted)
+    monkeypatch.setattr(distill, "watch_distillation", interrupted)
     assert main(["distill", str(films), "-o", str(tmp_path / "a run")]) == 130
     err = capsys.readouterr().err
     assert err == f"farzi: stopped; go on with: farzi distill {films} -o '{tmp_path}/a run' --resume\n"

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from small_run import QUICK, QUICK_STUDY
 
-from farzi import cli, files
-from farzi.cli import COMMANDS, command_parser, main
+from farzi import commands, files
+from farzi.cli import command_parser, main
+from farzi.commands import COMMANDS
 from farzi.errors import InputError
 from farzi.manual import EXAMPLES
 from farzi.options import parse
@@ -146,7 +147,7 @@ def broken_pipe() -> io.TextIOWrapper:
 
 @pytest.mark.parametrize("words", [["data", "list"], ["--help"], ["data", "fetch", "ml-100k"]])
 def test_a_reader_that_stops_reading_is_no_error(monkeypatch, capsys, words):
-    monkeypatch.setattr(cli, "fetch", lambda _: "a path")
+    monkeypatch.setattr(commands.data, "fetch", lambda _: "a path")
     monkeypatch.setattr(RESULTS, "quiet", False)  # rich changes it
     with broken_pipe() as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
@@ -166,7 +167,7 @@ def test_a_process_whose_reader_stops_reading_says_nothing(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is needed")
 @pytest.mark.parametrize("words", [["data", "list"], ["data", "fetch", "ml-100k"]])
 def test_results_that_fill_a_disk_are_an_error(monkeypatch, capsys, words):
-    monkeypatch.setattr(cli, "fetch", lambda _: "a path")
+    monkeypatch.setattr(commands.data, "fetch", lambda _: "a path")
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(words) == 2
@@ -222,8 +223,8 @@ def test_long_work_does_not_begin_where_its_output_cannot_be_written(refused, fi
     (tmp_path / "read-only").mkdir()
     access = os.access
     monkeypatch.setattr(files.os, "access", lambda path, mode: path.name != "read-only" and access(path, mode))
-    for name in ("fit", "evaluate"):
-        monkeypatch.setattr(cli, name, None)
+    monkeypatch.setattr(commands.train, "fit", None)
+    monkeypatch.setattr(commands.evaluate, "evaluate", None)
     for words in outputs(finished, films):
         assert "folder is a folder" in refused(*words, tmp_path / "folder")
         assert f"{tmp_path}/file is a file" in refused(*words, tmp_path / "file" / "new")

@@ -8,8 +8,8 @@ import re
 import pytest
 from small_run import QUICK, run_as_process, write_films
 
-from farzi import planning
 from farzi.cli import command_parser, main
+from farzi.commands import plan as planning
 from farzi.distill import Estimate, ReplayEstimate, Span, read_metrics
 from farzi.metagrad import Segments, StoreAll, Unstep
 from farzi.options import parse

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from small_run import QUICK
 
-from farzi import cli
 from farzi.cli import command_parser, main
+from farzi.commands import tune
 from farzi.options import parse
 
 SEARCH = [*QUICK, "--objective.lr", "1e-4", "--trials", "2", "--search", "objective.lr", "size.rank", "--seed", "2"]
@@ -85,7 +85,7 @@ def test_an_interruption_says_how_to_go_on(films, monkeypatch, tmp_path, capsys)
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "watch_search", interrupted)
+    monkeypatch.setattr(tune, "watch_search", interrupted)
     assert main(["tune", str(films), "-o", str(tmp_path), "--trials", "3"]) == 130
     err = capsys.readouterr().err
     assert err == f"farzi: stopped; go on with: farzi tune {films} -o {tmp_path} --trials 3 --resume\n"
