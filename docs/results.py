@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cases_results
 import metagrad_results
+import plan_results
 import recbole_results
 import studies_results
 
@@ -221,6 +222,8 @@ def rendered(record: list | dict) -> str | None:
             return metagrad_results.variants(record)
         if "recbole" in record:
             return recbole_results.table(record)
+        if "plan_s" in rows[0]:
+            return plan_results.table(record)
         if "speedup_vs_higher" in record:
             return f"{metagrad_results.headline(record)}\n{metagrad_results.contenders(record)}"
         return study(record) if {"way", "start"} <= rows[0].keys() else None

@@ -17,7 +17,7 @@ from documents import ROOT, run
 
 SOURCE = ROOT / "src" / "farzi"
 REFERENCE = ROOT / "docs" / "reference"
-ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
+ROOMS = sorted({path.parent.name for path in SOURCE.glob("*/__init__.py")} - {"commands"})  # their help is their page
 
 
 def explained_constants(text: str) -> set[str]:

@@ -35,5 +35,14 @@ def write_films(folder: Path, num_users: int = 20, length: int = 9) -> Path:
     return folder / "u.data"
 
 
+def write_text(path: Path, num_lines: int = 200) -> Path:
+    """Lines of words, with Windows' ends between them."""
+    chance = random.Random(0)
+    words = ["the", "cat", "dog", "saw", "a", "bird", "and"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("\r\n".join(" ".join(chance.choices(words, k=7)) for _ in range(num_lines)).encode())
+    return path
+
+
 def run_as_process(words: Sequence[str | Path], **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "farzi", *map(str, words)], capture_output=True, text=True, **options)

@@ -1,7 +1,6 @@
 """Every command on text: the same words as for events, with a file of one's own or a name."""
 
 import json
-import random
 import re
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_run import QUICK, QUICK_STUDY
+from small_run import QUICK, QUICK_STUDY, write_text
 
 from farzi.cli import main
 from farzi.evaluation import NextItem, NextToken
@@ -19,14 +18,6 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 MODEL = ["--model", "transformer", "--model.dim", "4", "--model.max_length", "5"]
 QUICK = [*MODEL, *QUICK[6:]]
 KINDS = {"word": [], "char": ["--tokenizer", "char"], "bpe": ["--tokenizer", "bpe", "--vocab", "280"]}
-
-
-def write_text(path, num_lines: int = 200):
-    chance = random.Random(0)
-    words = ["the", "cat", "dog", "saw", "a", "bird", "and"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes("\r\n".join(" ".join(chance.choices(words, k=7)) for _ in range(num_lines)).encode())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +81,7 @@ def test_a_text_is_distilled_in_little_time(text, tmp_path, capsys):
     assert card.model["name"] == "transformer"
     assert card.origin["teachers"]["training"]["steps"] < 40_000
     assert card.advice.steps > 1
+    assert card.advice.decay == NextToken.student.decay > 0
     assert "class_path: farzi.models.Transformer\n" in (tmp_path / "run" / "config.yaml").read_text()
     assert main([*words, "--resume"]) == 0
 

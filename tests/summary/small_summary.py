@@ -39,6 +39,12 @@ def make_measured() -> Summary:
     return replace(summary, card=replace(summary.card, licence="CC BY 4.0", retention=retention))
 
 
+def make_falling() -> Summary:
+    """The same, with advice of a falling learning rate."""
+    summary = make_measured()
+    return replace(summary, card=replace(summary.card, advice=replace(summary.card.advice, decay=0.3)))
+
+
 def tokenizers() -> dict[str, Tokenizer]:
     return {
         "word": WordTokenizer(Vocabulary(("<unk>", "<eos>", "to", "be")), True),

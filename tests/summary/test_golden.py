@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_summary import make_measured, make_summary, make_text
+from small_summary import make_falling, make_measured, make_summary, make_text
 
 from farzi.errors import InputError
 from farzi.summary import FORMAT_VERSION, Summary, load
@@ -21,6 +21,11 @@ FILES = {
     "2-next-word": make_text("word"),
     "2-free-char": make_text("char", "free"),
     "2-next-bpe": make_text("bpe"),
+    "3-free": make_falling(),
+    "3-next": replace(make_summary("next"), vocabulary=replace(make_summary().vocabulary, titles=None)),
+    "3-next-word": make_text("word"),
+    "3-free-char": make_text("char", "free"),
+    "3-next-bpe": make_text("bpe"),
 }
 """What each file was made from, by its name, which begins with the version of the format."""
 
@@ -57,9 +62,9 @@ def test_the_summaries_that_are_published_stay_readable(path):
 
 
 def test_a_newer_version_is_refused_by_its_number(tmp_path):
-    content = (GOLDEN / "2-free.safetensors").read_bytes()
-    newer = content.replace(b'\\"format\\": 2', b'\\"format\\": 3')
+    content = (GOLDEN / "3-free.safetensors").read_bytes()
+    newer = content.replace(b'\\"format\\": 3', b'\\"format\\": 4')
     assert newer != content
     (tmp_path / "newer").write_bytes(newer)
-    with pytest.raises(InputError, match=r"newer has .*format 3 is newer than this farzi reads, 2: update farzi"):
+    with pytest.raises(InputError, match=r"newer has .*format 4 is newer than this farzi reads, 3: update farzi"):
         load(tmp_path / "newer")

@@ -133,6 +133,10 @@ HOSTILE = {
     "no events": (card(lambda c: c["card"].update(num_events=0)), "num_events is 0"),
     "a model without a name": (card(lambda c: c["card"].update(model={})), "name of the model is None"),
     "a rate that is negative": (card(lambda c: c["card"]["advice"].update(lr=-1)), "lr is -1"),
+    "a rate that falls for longer than there is": (
+        card(lambda c: c["card"]["advice"].update(decay=2)),
+        "decay is 2; it must be between 0 and 1",
+    ),
     "steps that are halves": (card(lambda c: c["card"]["advice"].update(steps=1.5)), "steps is 1.5"),
     "a licence that is no text": (card(lambda c: c["card"].update(licence=3)), "licence is 3"),
     "a retention of nothing": (card(lambda c: c["card"].update(retention={})), "missing 3 required"),

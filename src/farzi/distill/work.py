@@ -161,7 +161,7 @@ class Work:
             data_fingerprint=data.fingerprint,
             num_events=train.num_events,
             model=describe_model(self.model),
-            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps),
+            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps, decay=self.student.decay),
             origin={**self.settings(), "outer_steps": progress.best_step},
             licence=data.licence,
         )

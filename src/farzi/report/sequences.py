@@ -62,7 +62,7 @@ def card_lines(summary: Summary) -> dict[str, str]:
     """
     factors, card = summary.factors, summary.card
     share = factors.num_sequences * factors.length / card.num_events
-    advice, cutter = card.advice, summary.tokenizer
+    cutter = summary.tokenizer
     lines = {
         "sequences x positions": f"{factors.num_sequences} x {factors.length}",
         "share of the events": f"{share:.1%} of {card.num_events:,}",
@@ -71,7 +71,7 @@ def card_lines(summary: Summary) -> dict[str, str]:
         "vocabulary": f"{factors.vocab_size:,} events" + ("" if cutter is None else f" (tokenizer {cutter.kind})"),
         "data": card.data,
         "model": in_words(card.model),
-        "advice": f"Adam, learning rate {advice.lr:.3g}, {advice.batch_size} sequences a step, {advice.steps} steps",
+        "advice": f"Adam, {card.advice}",
     }
     if card.licence is not None:
         lines["licence of the data"] = card.licence

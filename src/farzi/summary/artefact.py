@@ -23,7 +23,7 @@ from farzi.summary.likeliest import likeliest_rows
 if TYPE_CHECKING:
     import datasets
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the file format that is written; older ones stay readable."""
 
 

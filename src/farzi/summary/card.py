@@ -14,20 +14,29 @@ class Advice:
         lr: learning rate of Adam.
         batch_size: sequences a step.
         steps: number of steps.
+        decay: share of the steps, the last ones, over which the learning rate falls in a straight line to nothing.
 
     Raises:
-        ValueError: a number is not positive, or not finite.
+        ValueError: a number is not positive, or not finite; or ``decay`` is no share.
     """
 
     lr: float
     batch_size: int
     steps: int
+    decay: float = 0.0
+
+    def __str__(self) -> str:
+        """The advice in words."""
+        falling = f", falling over the last {self.decay:.0%} of them" if self.decay else ""
+        return f"learning rate {self.lr:.3g}, {self.batch_size:,} sequences a step, {self.steps:,} steps{falling}"
 
     def __post_init__(self) -> None:
         if not 0 < _number("lr", self.lr) < math.inf:
             raise ValueError(f"lr is {self.lr}; it must be positive and finite")
         for name in ("batch_size", "steps"):
             _at_least_1(name, getattr(self, name))
+        if not 0 <= _number("decay", self.decay) <= 1:
+            raise ValueError(f"decay is {self.decay}; it must be between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

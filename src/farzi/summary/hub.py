@@ -102,9 +102,7 @@ def dataset_card(summary: Summary, repo_id: str) -> str:
         model=_in_a_row(card.model["name"]),
         kept=_kept(card),
         repo_id=repo_id,
-        lr=f"{card.advice.lr:.3g}",
-        batch_size=f"{card.advice.batch_size:,}",
-        steps=f"{card.advice.steps:,}",
+        advice=card.advice,
         made=indent(json.dumps({"model": dict(card.model), **card.origin}, indent=2, ensure_ascii=False), "    "),
         terms="not known" if card.licence is None else _in_a_row(card.licence),
     )
@@ -135,7 +133,7 @@ summary = farzi.load_from_hub("{repo_id}")
 student = farzi.fit(build_model(summary.card.model), summary, seed=0)
 ```
 
-It is trained on with Adam: learning rate {lr}, {batch_size} sequences a step, {steps} steps. farzi's documentation
+It is trained on with Adam: {advice}. farzi's documentation
 specifies the file, `summary.safetensors`, for those who read it by other means.
 
 ## How it was made

@@ -152,10 +152,10 @@ def advised(summary: Summary) -> Training:
         summary: a summary.
 
     Returns:
-        its learning rate, batch size and number of steps.
+        its learning rate and how that falls, batch size and number of steps.
     """
     advice = summary.card.advice
-    return Training(lr=advice.lr, batch_size=advice.batch_size, steps=advice.steps)
+    return Training(lr=advice.lr, batch_size=advice.batch_size, steps=advice.steps, decay=advice.decay)
 
 
 def fit(
