@@ -90,6 +90,16 @@ def test_the_summary_is_what_was_judged_best(store, tmp_path):
     assert stored.card.origin["objective"]["class"] == "MetaMatching"
 
 
+def test_what_a_run_took_before_it_was_resumed_counts(store, tmp_path):
+    run = tmp_path / "run"
+    distill(cyclic_data(), **SMALL, store=store, run=run)
+    first, *others = (run / "metrics.jsonl").read_text().splitlines()
+    lines = [json.dumps(json.loads(first) | {"peak_mb": 10**6}), *others]
+    (run / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    distill(cyclic_data(), **SMALL, store=store, run=run, resume=True)
+    assert json.loads((run / "run.json").read_text())["peak_mb"] == 10**6
+
+
 def test_the_same_seed_gives_the_same_summary_and_another_seed_another(store):
     first, again = (distill(cyclic_data(), **SMALL, store=store, seed=3) for _ in range(2))
     other = distill(cyclic_data(), **SMALL, store=store, seed=4)

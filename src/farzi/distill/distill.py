@@ -1,5 +1,6 @@
 """From real data to a summary, in one call; in a folder that keeps it, or without."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from farzi.devices import find_device
 from farzi.distill.checkpoint import Checkpoints, locked
 from farzi.distill.loop import OuterLoop, Progress
 from farzi.distill.meta_matching import MetaMatching
-from farzi.distill.metrics import MetricsFile
+from farzi.distill.metrics import MetricsFile, read_metrics
 from farzi.distill.objective import Objective
 from farzi.distill.ranks import joined, own_device
 from farzi.distill.settings import claim
@@ -107,7 +108,8 @@ def _in_folder(folder: Path, work: Work, checkpoints: Checkpoints) -> Summary:
     with locked(folder):
         claim(folder, work.settings(), checkpoints.resume)
         work.watch.begin()
-        metrics = MetricsFile(folder / "metrics.jsonl")
+        path = folder / "metrics.jsonl"
+        metrics = MetricsFile(path)
         told = work.watch.progress
 
         def progress(now: Progress) -> None:
@@ -116,6 +118,8 @@ def _in_folder(folder: Path, work: Work, checkpoints: Checkpoints) -> Summary:
 
         work = replace(work, watch=replace(work.watch, progress=progress)).in_time(folder / "budget.json")
         summary, record = work.summarise(checkpoints)
+        before = (now.peak_mb for now in read_metrics(path))  # what it took before it was resumed counts, too
+        record["peak_mb"] = max([record["peak_mb"], *filter(math.isfinite, before)])
         summary.save(folder / "summary.safetensors")
         write_json(folder / "run.json", record)
     return summary
