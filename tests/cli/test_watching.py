@@ -22,7 +22,7 @@ def test_a_log_tells_of_a_distillation_in_few_lines(films, tmp_path, monkeypatch
     assert teachers.startswith("teachers: ")
     assert trained.startswith("teachers 100%: teacher 1 of 1, step 4, valid nDCG@100 ")
     assert outer[-1].startswith("distillation 100%: step 2 of 2, loss ")
-    for part in (", gradient ", ", valid nDCG@100 ", " (best ", " MB"):
+    for part in (", gradient ", ", valid nDCG@100 ", " (best ", " % of the teachers' (best ", " MB"):
         assert part in outer[-1]
     assert not set("\r\x1b") & set(err)
 

@@ -158,8 +158,10 @@ def test_a_distillation_shows_teachers_steps_and_scores():
         0.1,
         "step 10 of 100, loss 5.500, gradient 0.032, valid nDCG@100 0.1500 (best 0.1600)",
     )
+    watch.taught([0.2, 0.3])
     watch.progress(Progress(step=10, seconds=60, skipped=2, **now))
     _, share, detail = told.pop()
+    assert detail.endswith("valid nDCG@100 0.1500 (best 0.1600), 60.0 % of the teachers' (best 64.0 %)")
     assert share == 0.5, "the time is what ends it"
     assert "2 skipped" in detail
     assert begun == [True]

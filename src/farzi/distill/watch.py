@@ -1,6 +1,6 @@
 """What is told to whoever watches a distillation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from farzi.distill.loop import Progress
@@ -33,11 +33,13 @@ class Watch:
     Args:
         begin: called once the data is found fit and the run folder is held.
         teacher: called at each look at a teacher in training; teachers out of the store are not trained.
+        taught: called with the validation score of each teacher, where there are any, once all are there.
         progress: called after each outer step.
     """
 
     begin: Callable[[], None] = lambda: None
     teacher: Callable[[TeacherProgress], None] = lambda _: None
+    taught: Callable[[Sequence[float]], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
 
 
@@ -48,6 +50,7 @@ class SearchWatch(Watch):
     Args:
         begin: called once the data is found fit and the folder of the search is held.
         teacher: see :class:`Watch`.
+        taught: see :class:`Watch`.
         progress: called after each outer step of each trial.
         finished: called after each trial, when its record and a summary that is the best are written; a search that is
             resumed begins with those of before.

@@ -138,6 +138,8 @@ class Work:
     def summarise(self, checkpoints: Checkpoints) -> tuple[Summary, dict[str, Any]]:
         """The summary, and a record of what it took."""
         trained = self._teaching().train()
+        if trained:
+            self.watch.taught([trajectory.fitted.score for trajectory in trained])
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
         start = self.ranks.broadcast(self._start(trained).to(CPU)).to(self.task.device)

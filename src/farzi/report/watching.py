@@ -1,12 +1,13 @@
 """What is told of each kind of long job while it runs."""
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from farzi.distill import OuterLoop, TeacherProgress, Watch
 from farzi.distill import Progress as OuterProgress
-from farzi.evaluation import Task
+from farzi.evaluation import Task, find_metric
 from farzi.report.progress import Show
 
 
@@ -27,6 +28,12 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
         begin()
         show("teachers", None, "out of the cache, or trained")
 
+    full: float | None = None
+
+    def taught(scores: Sequence[float]) -> None:
+        nonlocal full
+        full = statistics.mean(scores)
+
     def progress(now: OuterProgress) -> None:
         share = max(now.step / loop.steps, now.seconds / (60 * loop.minutes))
         skipped = f", {now.skipped} skipped" if now.skipped else ""
@@ -34,10 +41,10 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
             "distillation",
             min(share, 1.0),
             f"step {now.step} of {loop.steps}{skipped}, loss {now.loss:.3f}, gradient {now.gradient_norm:.2g}, "
-            f"{_valid(task, now.score, now.best_score)}",
+            f"{_valid(task, now.score, now.best_score, full)}",
         )
 
-    return Watch(begin=begun, teacher=_Teachers(show, task).tell, progress=progress)
+    return Watch(begin=begun, teacher=_Teachers(show, task).tell, taught=taught, progress=progress)
 
 
 def watch_study(show: Show) -> Callable[[int, int, str], None]:
@@ -96,5 +103,11 @@ class _Teachers:
         self._show("teachers", share, f"teacher {now.number} of {now.count}, step {now.step}, {about}")
 
 
-def _valid(task: Task, score: float, best: float) -> str:
-    return f"valid {task.headline} {task.format(score)} (best {task.format(best)})"
+def _valid(task: Task, score: float, best: float, full: float | None = None) -> str:
+    """Scores now and at their best, and what they are of a score reached with all data."""
+    told = f"valid {task.headline} {task.format(score)} (best {task.format(best)})"
+    if full is None:
+        return told
+    retention = find_metric(task.headline).retention
+    now, at_best = (f"{100 * retention(task.value(one), task.value(full)):.1f} %" for one in (score, best))
+    return f"{told}, {now} of the teachers' (best {at_best})"
