@@ -119,11 +119,12 @@ def test_the_command_line_beats_the_recipe_wherever_it_stands(capsys, tmp_path, 
     assert "  rank: 7\n" in text
 
 
-def test_a_study_of_a_run_is_printed_and_recorded(finished, capsys):
-    assert main(["evaluate", str(finished), *QUICK_STUDY]) == 0
+def test_a_study_of_a_run_is_printed_and_recorded(finished, tmp_path, capsys):
+    run = shutil.copytree(finished, tmp_path / "run")
+    assert main(["evaluate", str(run), *QUICK_STUDY]) == 0
     out, err = capsys.readouterr()
     assert "study 0%: training 1 of 14: full, model 1 of 2" in err
-    rows = json.loads((finished / "result.json").read_text())
+    rows = json.loads((run / "result.json").read_text())
     assert [row["method"] for row in rows] == ["full", "random", "random_teacher", "farzi"]
     for row in rows:
         assert row["method"] in out
