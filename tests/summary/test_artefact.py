@@ -10,7 +10,7 @@ from small_summary import make_summary, make_text, tokenizers, with_card
 
 from farzi.errors import InputError
 from farzi.events import TOKENIZERS, Vocabulary
-from farzi.summary import Summary, load, round_to_stored
+from farzi.summary import Factors, Summary, load, round_to_stored
 
 
 @pytest.mark.parametrize("kind", ["free", "next"])
@@ -22,8 +22,9 @@ def test_what_was_saved_is_loaded(tmp_path, kind):
     assert found.vocabulary == summary.vocabulary
     assert found.factors.kind == kind
     assert found.factors.temperature == 0.5
-    for name, part in summary.factors.tensors().items():
+    for name, part in round_to_stored(summary.factors).tensors().items():
         assert torch.equal(part, found.factors.tensors()[name])
+        torch.testing.assert_close(part, summary.factors.tensors()[name], rtol=0, atol=0.006)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -64,6 +65,19 @@ def test_rounding_is_what_saving_does(tmp_path):
     for name, part in load(tmp_path / "s").factors.tensors().items():
         assert torch.equal(part, rounded[name])
         assert not torch.equal(part, factors.tensors()[name])
+
+
+def test_what_is_rounded_once_stays_as_it_is():
+    torch.manual_seed(0)
+    sizes = torch.logspace(-2, 5, 60).view(6, 10, 1)  # of a whole latent vector
+    factors = Factors(latents=torch.randn(6, 10, 8) * sizes, decoder=torch.randn(8, 5), targets=torch.zeros(6, 10, 8))
+    rounded = round_to_stored(factors)
+    for name, part in round_to_stored(rounded).tensors().items():
+        assert torch.equal(part, rounded.tensors()[name])
+    assert bool(rounded.latents.isfinite().all())
+    assert not rounded.targets.any()
+    off = (rounded.latents - factors.latents).abs() / factors.latents.abs().amax(-1, keepdim=True)
+    assert 0.003 < float(off.max()) < 0.51 / 127 + 2**-11
 
 
 @pytest.mark.parametrize("cut", [0, 4, 8, 100, -1])

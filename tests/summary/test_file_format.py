@@ -11,7 +11,7 @@ from small_summary import make_measured, make_summary
 from documents import ROOT, run
 from farzi.events import TOKENIZERS
 from farzi.reading import MOST_HEADER_BYTES, MOST_NESTED
-from farzi.summary import FORMAT_VERSION, Card
+from farzi.summary import FORMAT_VERSION, Card, load
 
 PAGE = (ROOT / "docs" / "file-format.md").read_text(encoding="utf-8")
 
@@ -21,7 +21,7 @@ def test_the_pages_code_reads_distributions_by_torch_and_by_numpy_alone(tmp_path
     pytest.importorskip("datasets", reason="the extra hub is not installed")
     make_summary(kind).save(tmp_path / "summary.safetensors")
     names = run("docs/file-format.md", tmp_path).names
-    batch = make_summary(kind).factors.decode()
+    batch = load(tmp_path / "summary.safetensors").factors.decode()
     assert names["batch"].inputs.shape == batch.inputs.shape == (2, 3 if kind == "free" else 2, 4)
     for name, part in batch._asdict().items():
         np.testing.assert_allclose(names[name], part.numpy(), atol=1e-6)

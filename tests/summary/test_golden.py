@@ -8,7 +8,7 @@ import torch
 from small_summary import make_falling, make_measured, make_summary, make_text
 
 from farzi.errors import InputError
-from farzi.summary import FORMAT_VERSION, Summary, load
+from farzi.summary import FORMAT_VERSION, Summary, load, round_to_stored
 
 GOLDEN = Path(__file__).parent / "golden"
 RESULTS = Path(__file__).parents[2] / "results" / "summaries"
@@ -40,9 +40,14 @@ def same(one: Summary, other: Summary) -> bool:
     )
 
 
+def as_stored(summary: Summary, version: int) -> Summary:
+    """What a file of a version holds of a summary; small numbers have room in half precision as they are."""
+    return summary if version < 3 else replace(summary, factors=round_to_stored(summary.factors))
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_any_version_is_read_as_what_it_was_made_from(name):
-    assert same(load(GOLDEN / f"{name}.safetensors"), FILES[name])
+    assert same(load(GOLDEN / f"{name}.safetensors"), as_stored(FILES[name], int(name.split("-")[0])))
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith(f"{FORMAT_VERSION}-")])

@@ -34,6 +34,21 @@ def raw_card(text: str) -> bytes:
     return put_together(HEADER | {"__metadata__": {"farzi": text}}, TENSORS)
 
 
+def with_scale(number: bytes) -> bytes:
+    begin, _ = HEADER["latents_scale"]["data_offsets"]
+    return put_together(HEADER, TENSORS[:begin] + number + TENSORS[begin + 2 :])
+
+
+def without(*names: str) -> bytes:
+    """The file without some of its tensors."""
+    header, tensors = {"__metadata__": HEADER["__metadata__"]}, b""
+    for name in HEADER.keys() - {"__metadata__", *names}:
+        begin, end = HEADER[name]["data_offsets"]
+        header[name] = HEADER[name] | {"data_offsets": [len(tensors), len(tensors) + end - begin]}
+        tensors += TENSORS[begin:end]
+    return put_together(header, tensors)
+
+
 CARD = HEADER["__metadata__"]["farzi"]
 END = [len(TENSORS), len(TENSORS) + 2]
 DECODER = HEADER["decoder"]["data_offsets"]
@@ -60,19 +75,25 @@ HOSTILE = {
         put_together(
             {"__metadata__": HEADER["__metadata__"]}
             | {
-                name: {"dtype": "F16", "shape": [0, 0, 2][-n:], "data_offsets": [0, 0]}
-                for name, n in {"latents": 3, "targets": 3, "decoder": 2}.items()
+                name: told | {"shape": [0, 0, *told["shape"][2:]], "data_offsets": [0, 0]}
+                for name, told in HEADER.items()
+                if name != "__metadata__"
             },
             b"",
         ),
         "is empty",
     ),
-    "whole numbers": (edited(latents={"dtype": "I16"}), "latents holds int16, not float16"),
-    "another float": (edited(latents={"dtype": "BF16"}), "latents holds bfloat16, not float16"),
+    "whole numbers": (edited(decoder={"dtype": "I16"}), "decoder holds int16, not float16"),
+    "another float": (edited(decoder={"dtype": "BF16"}), "decoder holds bfloat16, not float16"),
+    "numbers without a sign": (edited(latents={"dtype": "U8"}), "latents holds uint8, not int8"),
     "an unknown type": (edited(latents={"dtype": "F17"}), "F17"),
-    "a type that torch lacks": (edited(latents={"dtype": "F4", "shape": [2, 3, 8]}), "F4"),
-    "not a number": (GOOD[:-2] + b"\x00\x7e", "not finite"),
-    "infinite": (GOOD[:-2] + b"\x00\x7c", "not finite"),
+    "a type that torch lacks": (edited(latents={"dtype": "F4", "shape": [2, 3, 4]}), "F4"),
+    "not a number": (put_together(HEADER, b"\x00\x7e" + TENSORS[2:]), "decoder is empty or .* not finite"),
+    "infinite": (put_together(HEADER, b"\x00\x7c" + TENSORS[2:]), "decoder is empty or .* not finite"),
+    "a scale that is infinite": (with_scale(b"\x00\x7c"), "latents_scale is empty or .* not finite"),
+    "a scale that is negative": (with_scale(b"\x00\xbc"), "latents_scale is negative"),
+    "scales of another shape": (edited(latents_scale={"shape": [3, 2]}), "latents_scale .* another shape"),
+    "no scales": (without("latents_scale", "targets_scale"), "the tensors are"),
     "a tensor that is a path": (
         put_together(
             {("../../latents" if name == "latents" else name): told for name, told in HEADER.items()}, TENSORS

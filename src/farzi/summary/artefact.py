@@ -19,6 +19,7 @@ from farzi.reading import MOST_HEADER_BYTES, in_a_line, parse_json, read_tensors
 from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.factors import Factors
 from farzi.summary.likeliest import likeliest_rows
+from farzi.summary.storage import from_stored, to_stored
 
 if TYPE_CHECKING:
     import datasets
@@ -71,7 +72,7 @@ class Summary(Dataset[Batch]):
         return self.vocabulary.title(event) if self.tokenizer is None else self.tokenizer.show(event)
 
     def save(self, path: str | Path) -> None:
-        """Write the summary to a file, in half precision, whole or not at all.
+        """Write the summary to a file, rounded as :func:`round_to_stored` does, whole or not at all.
 
         Args:
             path: of the file.
@@ -107,7 +108,7 @@ class Summary(Dataset[Batch]):
         Raises:
             InputError: the vocabulary is too large for it.
         """
-        tensors = {name: part.detach().half().cpu().contiguous() for name, part in self.factors.tensors().items()}
+        tensors = {name: part.cpu().contiguous() for name, part in to_stored(self.factors).items()}
         content = save(tensors, metadata={"farzi": _dump(self)})
         if (size := int.from_bytes(content[:8], "little")) > MOST_HEADER_BYTES:
             raise InputError(
@@ -124,9 +125,9 @@ def round_to_stored(factors: Factors) -> Factors:
         factors: of any precision.
 
     Returns:
-        float32 factors rounded to half precision.
+        float32 factors, the decoder rounded to half precision and the latents to eight bits.
     """
-    return factors.with_tensors({name: part.half().float() for name, part in factors.tensors().items()})
+    return factors.with_tensors(from_stored(to_stored(factors)))
 
 
 def load(path: str | Path) -> Summary:
@@ -184,7 +185,7 @@ def _parse(
         raise ValueError(f"format {format} is newer than this farzi reads, {FORMAT_VERSION}: update farzi")
     events = _parse_vocabulary(format, **_object("vocabulary", vocabulary))
     return Summary(
-        factors=_parse_factors(targets, temperature, tensors),
+        factors=_parse_factors(format, targets, temperature, tensors),
         vocabulary=events,
         card=_parse_card(**_object("card", card)),
         tokenizer=None if tokenizer is None else _parse_tokenizer(_object("tokenizer", tokenizer), events),
@@ -197,18 +198,24 @@ def _object(name: str, content: Any) -> dict[str, Any]:
     return content
 
 
-def _parse_factors(kind: Any, temperature: Any, tensors: dict[str, Tensor]) -> Factors:
+def _parse_factors(version: int, kind: Any, temperature: Any, tensors: dict[str, Tensor]) -> Factors:
     if isinstance(temperature, bool) or not isinstance(temperature, int | float):
         raise ValueError(f"temperature is {temperature!r}; it must be a number")
-    names = {"latents", "decoder", *(["targets"] if kind == "free" else [])}
-    if kind not in ("free", "next") or tensors.keys() != names:
+    of_sequences = ["latents", "targets"] if kind == "free" else ["latents"]
+    scaled = of_sequences if version > 2 else []
+    scales = {f"{name}_scale": name for name in scaled}
+    if kind not in ("free", "next") or tensors.keys() != {"decoder", *of_sequences, *scales}:
         raise ValueError(f"targets is {kind!r}, and the tensors are {sorted(tensors)}")
     for name, part in tensors.items():
-        if part.dtype != torch.float16:
-            raise ValueError(f"{name} holds {str(part.dtype).removeprefix('torch.')}, not float16")
+        wanted = torch.int8 if name in scaled else torch.float16
+        if part.dtype != wanted:
+            holds, instead = (str(one).removeprefix("torch.") for one in (part.dtype, wanted))
+            raise ValueError(f"{name} holds {holds}, not {instead}")
         if not part.numel() or not bool(part.isfinite().all()):
             raise ValueError(f"{name} is empty or holds numbers that are not finite")
-    factors = Factors(**{name: part.float() for name, part in tensors.items()}, temperature=temperature)
+        if name in scales and (part.shape != tensors[scales[name]].shape[:-1] or bool((part < 0).any())):
+            raise ValueError(f"{name} is negative or has another shape than the positions of {scales[name]}")
+    factors = Factors(**from_stored(tensors), temperature=temperature)
     largest = {name: part.abs().max() for name, part in factors.tensors().items()}
     of_latents = max(value for name, value in largest.items() if name != "decoder")
     if not bool((of_latents * largest["decoder"] * len(factors.decoder) / temperature).isfinite()):
