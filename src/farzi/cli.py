@@ -16,7 +16,7 @@ from farzi.distill import launched
 from farzi.errors import InputError
 from farzi.options import Parser, new_parser, parse
 from farzi.printing import NEWS, printing
-from farzi.training import keep_freed_memory
+from farzi.training import prepare_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ranks = launched()
     who = f"farzi, rank {ranks.index}" if ranks.index else "farzi"
     NEWS.quiet = ranks.index > 0
-    keep_freed_memory()
+    prepare_process()
     handler = RichHandler(console=NEWS, show_time=False, show_path=False)
     logging.basicConfig(format="%(message)s", handlers=[handler])
     try:

@@ -31,6 +31,18 @@ def test_results_come_in_order_from_processes_of_one_thread():
     assert os.getpid() not in processes
 
 
+def tiny(_: int) -> float:
+    return float(torch.full((), 1e-38) * 0.01)
+
+
+def test_numbers_too_small_for_a_normal_exponent_are_zero_in_worker_processes():
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot do without them")
+    assert tiny(0) > 0
+    with Workers(2) as workers:
+        assert list(workers.map(tiny, range(2))) == [0.0, 0.0]
+
+
 def test_one_worker_is_this_process():
     with Workers(1) as workers:
         assert [result[2] for result in workers.map(thread_count, range(3))] == [os.getpid()] * 3

@@ -1,7 +1,7 @@
 """Fit models on real data and on summaries; teachers' trajectories."""
 
 from farzi.training.fit import Fitted, Score, Training, TrainingSet, advised, check_length, fit
-from farzi.training.memory import keep_freed_memory
+from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
 from farzi.training.speed import TRIED_STEPS, Speed, measure_speed
 from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore
@@ -29,8 +29,8 @@ __all__ = [
     "check_length",
     "draw_schedule",
     "fit",
-    "keep_freed_memory",
     "load_weights",
     "measure_speed",
+    "prepare_process",
     "save_weights",
 ]

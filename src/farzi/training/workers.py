@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from farzi.errors import InputError
-from farzi.training.memory import keep_freed_memory
+from farzi.training.process import prepare_process
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def _begin(threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends its workers
     torch.set_num_threads(threads)
-    keep_freed_memory()
+    prepare_process()
 
 
 def _end_with_parent() -> None:
