@@ -37,7 +37,7 @@ CASES = {
     "ml-100k, 50 of 50, window of 100": f"{ML_100K} {WIDE}",
     "the same, Segments": f"{ML_100K} {WIDE} --objective.replay farzi.metagrad.Segments",
     "the same, Tree": f"{ML_100K} {WIDE} --objective.replay farzi.metagrad.Tree",
-    "ml-100k, 50 of 10, 2 workers": f"{ML_100K} --sequences 50 --judges 2 --workers 2",
+    "ml-100k, 50 of 10, 2 workers": f"{ML_100K} --sequences 50 --workers 2",
     "ml-1m, 500 of 10": "ml-1m --path {data}/ml-1m/sasrec --sequences 500",
     "Shakespeare, characters, 100 of 50": (
         "tinyshakespeare --path {data}/tinyshakespeare/input.txt --sequences 100 --length 50 --model.max_length 50"

@@ -6,7 +6,12 @@ def table(record: dict) -> str:
     head = ["", "memory told, MB", "was", "off", "outer step told, s", "was", "off", "plan, s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in record["rows"]:
-        cells = [row["case"], f"{row['memory_mb_told']:,.0f}", f"{row['memory_mb']:,.0f}", f"{row['memory_mb_off']:+.0%}"]
+        cells = [
+            row["case"],
+            f"{row['memory_mb_told']:,.0f}",
+            f"{row['memory_mb']:,.0f}",
+            f"{row['memory_mb_off']:+.0%}",
+        ]
         cells += [f"{row['step_s_told']:.3g}", f"{row['step_s']:.3g}", f"{row['step_s_off']:+.0%}"]
         lines.append("| " + " | ".join([*cells, f"{row['plan_s']:.0f}"]) + " |")
     machine = record["machine"]
