@@ -129,7 +129,7 @@ def little_work(monkeypatch):
 CLOSE = {"rtol": 2e-3, "atol": 1e-6}
 """A device may differ by rounding, as seen on one processor, where the CPU by itself gives the same bytes each time.
 
-A summary holds half precision, whose last bit is a thousandth.
+A summary's decoder is in half precision, whose last bit is a thousandth.
 """
 
 

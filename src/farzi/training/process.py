@@ -16,9 +16,8 @@ def prepare_process() -> None:
     asks for the same arrays of some megabytes in every step. By default glibc may map each of them anew, and the page
     faults cost about as much as the arithmetic on them.
 
-    Numbers too small for a normal exponent, below 1e-38 in float32, become 0: the moments of entries without a gradient
-    fall that low in a few hundred steps of Adam, as do the likelihoods of a sharp distribution, and many processors
-    take a hundred times as long for them.
+    Numbers too small for a normal exponent, below 1e-38 in float32, become 0: moments of entries without a gradient can
+    fall that low in some 800 steps of Adam, and processors may take far longer for them (docs/log.md).
     """
     torch.set_flush_denormal(True)
     if sys.platform != "linux":
