@@ -156,7 +156,7 @@ class _Reckoning:
         judgements = 1 + math.ceil(loop.steps / loop.evaluate_every)
         each = self._span(work.judges, self.student, self.student.evaluate_every, self.measured.judge)
         judging = Span(judgements * each.least, judgements * each.most)
-        apart = (self.objective.steps - self._stride) // self.objective.runs
+        apart = (self.objective.steps - self.objective.stride) // self.objective.runs
         starting = self.measured.start + (self.objective.runs - 1) * apart * inner.gradient
         around = Span(*(starting + sum(part) for part in zip(teaching, judging, strict=True)))
         given = self.objective.replay
@@ -180,10 +180,6 @@ class _Reckoning:
             chosen=min(fitting, key=lambda one: one.step_s, default=None),
         )
 
-    @property
-    def _stride(self) -> int:
-        return max(self.objective.steps // self.objective.turns, self.objective.window)
-
     def _replay(self, replay: Replay, around: Span) -> ReplayEstimate:
         work, measured, inner = self.work, self.measured, self.measured.outer
         window, optimizer, loop = self.objective.window, self.objective.inner, work.loop
@@ -197,7 +193,7 @@ class _Reckoning:
         else:
             memory = max(outer, measured.start_mb) + workers * (measured.process_mb + measured.training_mb)
         memory += held_mb() + snapshots / 2**20
-        gradients = self._stride - window + cost.gradients
+        gradients = self.objective.stride - window + cost.gradients
         step = inner.around + gradients * inner.gradient + cost.products * inner.product
         total = (min(seconds + loop.steps * step, 60 * loop.minutes) for seconds in around)
         return ReplayEstimate(replay=replay, memory_mb=max(memory, peak_mb()), step_s=step, total=Span(*total))

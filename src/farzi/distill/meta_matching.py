@@ -113,6 +113,11 @@ class MetaMatching:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
 
+    @property
+    def stride(self) -> int:
+        """Inner steps by which an outer step takes a run further."""
+        return max(self.steps // self.turns, self.window)
+
     def check(self, num_sequences: int, vocab_size: int) -> None:
         """Refuse a summary whose vocabulary has too few events to be dealt out.
 
@@ -162,23 +167,22 @@ class MetaMatching:
             replay=self.replay,
             execution=self.execution,
         )
-        stride = max(self.steps // self.turns, self.window)
         turn = int(carry["turn"]) if carry else 0
         slot = turn % self.runs
         carry = carry | {"turn": torch.tensor(turn + 1)}
         real = self._real_batch(problem, generator)
         try:
             if not turn:  # one training, left behind at one stage after another, is where the runs come from
-                state, apart = start, (self.steps - stride) // self.runs
+                state, apart = start, (self.steps - self.stride) // self.runs
                 for number in range(self.runs):
                     if number:
                         state = run.run(state, shown.examples, schedule(apart), lr, shared=shown.shared)
                     carry |= _store(number, state)
             state = _restore(carry, slot, start.weights.device)
-            if state is None or state.count + stride > self.steps:
+            if state is None or state.count + self.stride > self.steps:
                 state = start
-            if stride > self.window:
-                ahead = schedule(stride - self.window)
+            if self.stride > self.window:
+                ahead = schedule(self.stride - self.window)
                 state = run.run(state, shown.examples, ahead, lr, shared=shown.shared)
             meta = run.differentiate(
                 lambda parameters: sequence_loss(model, parameters, real),

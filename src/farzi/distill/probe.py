@@ -25,7 +25,9 @@ OUTER_SECONDS = 5.0
 MOST_ROUNDS = 5
 """And no more often than this."""
 
-_MORE_STEPS = 16  # inner steps by which outer steps are made longer, to see what an inner step takes
+_FEW_STEPS = 4  # inner steps that tell how many are to be tried
+_TRIED_SECONDS = 1.0  # inner steps that are tried take about so long, for what surrounds them varies by tenths of that
+_MOST_KEPT = 16  # steps with a state each, which count in the peaks of what follows
 _START_STEPS = 10
 _REPEATS = 3
 
@@ -137,13 +139,14 @@ class Probe:
         carry = {name: part.clone() for name, part in carry.items()}  # runs were all at one stage, in the same memory
         each = seconds(1, 0)
         peak = peak_mb()
-        more = max(min(int(OUTER_SECONDS / each / 2), _MORE_STEPS), 1)
+        further = _as_many((seconds(1, _FEW_STEPS) - each) / _FEW_STEPS, self.objective.stride - 1)
+        wider = _as_many((seconds(1 + _FEW_STEPS, 0) - each) / _FEW_STEPS, min(self.objective.window - 1, _MOST_KEPT))
         began, rounds = time.monotonic(), list[tuple[float, float, float]]()
         while not rounds or (time.monotonic() - began < OUTER_SECONDS and len(rounds) < MOST_ROUNDS):
-            rounds.append((seconds(1, 0), seconds(1, more), seconds(1 + more, 0)))
+            rounds.append((seconds(1, 0), seconds(1, further), seconds(1 + wider, 0)))
         plain, ahead, wide = (statistics.median(column) for column in zip(*rounds, strict=True))
-        gradient = max(ahead - plain, 0.0) / more
-        product = max(wide - ahead, 0.0) / more
+        gradient = max(ahead - plain, 0.0) / further
+        product = max((wide - plain) / wider - gradient, 0.0)
         return Inner(max(plain - gradient - product, 0.0), gradient, product), peak
 
     def _start(self, teachers: tuple[Teacher, ...]) -> float:
@@ -159,6 +162,11 @@ class Probe:
 
         step = seconds(1, _START_STEPS) / _START_STEPS
         return seconds(count, 1) * size.sequences / count + step * (START_STEPS - 1)
+
+
+def _as_many(seconds: float, most: int) -> int:
+    """How many steps are tried, one at least, where each takes so long."""
+    return max(1, most if seconds * most <= _TRIED_SECONDS else int(_TRIED_SECONDS / seconds))
 
 
 def _middle(measure: Callable[[], Speed]) -> Speed:
