@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
     rows = []
     for case in options.cases:
         words = [*CASES[case].format(data=options.data_folder).split(), *SHORT.split()]
@@ -63,9 +64,8 @@ def main() -> None:
             words = [*words, "--judges", "2"]
         rows.append({"case": case, "command": " ".join(words), **compared(words)})
         print(json.dumps(rows[-1]), flush=True)
-    if options.json:
-        machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-        write_json(options.json, {"machine": machine, "rows": rows})
+        if options.json:  # after each case, for the last ones take minutes
+            write_json(options.json, {"machine": machine, "rows": rows})
 
 
 def compared(words: list[str]) -> dict[str, float]:
