@@ -8,7 +8,9 @@ import itertools
 import multiprocessing
 import os
 import signal
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from farzi.distill import (
     read_metrics,
     run_loop,
 )
+from farzi.distill.ranks import joined
 from farzi.errors import InputError
 from farzi.evaluation import NextItem
 from farzi.models import SASRec
@@ -119,6 +122,21 @@ def work(rank: int, folder: Path) -> None:
     os._exit(0)  # as one that is killed; the other one has been waiting for it
 
 
+def both(target: Callable[..., None], *given) -> list[int | None]:
+    """Call a function in two processes, with the number of each; how they ended."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=target, args=(rank, *given)) for rank in (0, 1)]
+    for one in processes:
+        one.start()
+    deadline = time.monotonic() + SOON
+    for one in processes:
+        one.join(max(deadline - time.monotonic(), 1))
+    codes = [one.exitcode for one in processes]
+    for one in processes:
+        one.kill()
+    return codes
+
+
 def in_whole(rank: int, folder: Path) -> dict:
     """A distillation whose minutes are limited, on machines that have no folder in common."""
     NextItem.student = Training(steps=40, evaluate_every=20)
@@ -133,17 +151,8 @@ def in_whole(rank: int, folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Where both have left what they did."""
-    folder, context = tmp_path_factory.mktemp("ranks"), multiprocessing.get_context("spawn")
-    both = [context.Process(target=work, args=(rank, folder)) for rank in (0, 1)]
-    for one in both:
-        one.start()
-    deadline = time.monotonic() + SOON
-    for one in both:
-        one.join(max(deadline - time.monotonic(), 1))
-    codes = [one.exitcode for one in both]
-    for one in both:
-        one.kill()
-    assert codes == [0, 0]
+    folder = tmp_path_factory.mktemp("ranks")
+    assert both(work, folder) == [0, 0]
     return folder
 
 
@@ -179,6 +188,23 @@ class InTurn:
             log_lr=sum(one.log_lr for one in gradients) / self.count,
             carry=carries,
         )
+
+
+def write_slowly(rank: int, folder: Path, port: int) -> None:
+    """Rank 0 writes what the other one finds as soon as it is on its own again."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    with joined(torch.device("cpu")) as ranks:
+        if ranks.index == 0:
+            time.sleep(0.5)
+            (folder / "written").touch()
+    assert (folder / "written").exists()
+
+
+def test_no_rank_ends_before_rank_0_has_written(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert both(write_slowly, tmp_path, port) == [0, 0]
 
 
 def test_two_ranks_are_one_process_with_two_initialisations(folder, tmp_path):

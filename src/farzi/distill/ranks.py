@@ -207,6 +207,9 @@ def own_device(name: str) -> str:
 def joined(device: torch.device) -> Generator[Ranks]:
     """Join the processes that were launched together, for as long as a block runs.
 
+    None goes on before all have come to the end of the block, so that nothing that happens to one of them afterwards
+    ends another that is still writing.
+
     They talk by gloo, and by nccl where tensors are on GPUs. A process that is told to end (``SIGTERM``), as torchrun
     tells those that are left when one has ended, does so as if it was interrupted. What the program has joined already
     stays as it is.
@@ -226,7 +229,9 @@ def joined(device: torch.device) -> Generator[Ranks]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         with _interrupted_by_termination():
-            yield Ranks(dist.get_rank(), dist.get_world_size())
+            ranks = Ranks(dist.get_rank(), dist.get_world_size())
+            yield ranks
+            ranks.all_gather(None)
     finally:
         dist.destroy_process_group()
 
