@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check -qq install --prefer-binary -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # One stamp for each set of packages: they are installed again only when a list of packages changed.
 RUNTIME := $(VENV)/.installed-runtime
@@ -23,10 +24,10 @@ demo: $(RUNTIME) ## distil MovieLens-100k into 50 sequences and compare: runs/de
 	$(BIN)/farzi evaluate runs/demo --workers 2
 
 test: $(TESTING) ## the tests that fit into some minutes
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(TESTING) ## every test, the slow ones too
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 lint: $(ALL) docs ## format, lint, types, and the strict build of the documentation
 	$(BIN)/ruff format --check .
