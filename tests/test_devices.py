@@ -182,7 +182,9 @@ def test_what_is_made_believe_tells_one_device_from_another():
         find_device(THERE)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in {"gpt2", "llama"} else name for name in MODELS]
+)
 def test_every_model_does_the_same_there(tmp_path, name):
     if name in ("gpt2", "llama"):
         pytest.importorskip("transformers", reason="the extra hf is not installed")

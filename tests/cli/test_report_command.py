@@ -182,6 +182,7 @@ def test_a_run_made_in_python_has_a_page(films, tmp_path):
     assert "settings.json, what decided the summary:" in page.text
 
 
+@pytest.mark.slow
 def test_text_is_told_by_perplexity(tmp_path):
     text = write_text(tmp_path / "a text.txt")
     run = tmp_path / "run"

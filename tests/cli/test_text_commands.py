@@ -26,7 +26,12 @@ def text(tmp_path_factory):
     return write_text(tmp_path_factory.mktemp("my texts") / "a text.txt")
 
 
-@pytest.fixture(scope="module", params=KINDS)
+OFTEN = "bpe"  # the kind that has something of its own everywhere; the others are looked at with the slow tests
+
+
+@pytest.fixture(
+    scope="module", params=[kind if kind == OFTEN else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def run(request, text, tmp_path_factory):
     if request.param == "bpe" and find_spec("tokenizers") is None:
         pytest.skip("the extra bpe is not installed")
@@ -130,6 +135,7 @@ def test_the_data_says_how_teachers_are_trained(capsys, tmp_path, command):
         assert told["training"] == asdict(usual.full_data) | changed
 
 
+@pytest.mark.slow
 def test_progress_speaks_of_perplexity(text, tmp_path, capsys):
     assert main(["distill", "--text", str(text), "-o", str(tmp_path / "run"), *QUICK]) == 0
     err = capsys.readouterr().err

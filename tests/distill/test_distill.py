@@ -390,6 +390,7 @@ def test_real_targets_are_events_mixed_with_what_teachers_expect():
     torch.testing.assert_close(sequence_loss(model, parameters, mixed), wanted)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_take_more_steps(store, tmp_path):
     loop = SMALL["loop"]
     distill(

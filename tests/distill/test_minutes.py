@@ -315,6 +315,7 @@ def test_a_budget_is_read_again_or_found_damaged(tmp_path):
             read_budget(path)
 
 
+@pytest.mark.slow
 def test_the_data_says_which_models_are_trained_and_how(store, monkeypatch):
     for task in (NextItem, NextToken):
         monkeypatch.setattr(task, "student", Training(steps=2))

@@ -64,6 +64,7 @@ def test_programs_give_what_the_functions_give(name):
 
 
 @compiles
+@pytest.mark.slow
 def test_programs_are_made_once_for_each_shape(log):
     problem, how = PROBLEMS["linear"](), Compiled()
     for batch, made in ((4, 2), (4, 2), (3, 4), (4, 4)):
