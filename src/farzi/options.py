@@ -31,6 +31,8 @@ _OF_A_RUN = {"--minutes": "--loop.minutes", **_OF_SIZE_AND_STEPS}
 SHORT = {"distill": _OF_A_RUN, "plan": _OF_A_RUN, "tune": _OF_SIZE_AND_STEPS}
 """Short forms of options by command; a search has minutes of its own."""
 
+_SIZE = re.compile(r"(\d+)x(\d+)")
+
 _OF_MODEL = re.compile(r"--model([.=]|$)")
 
 NOT_IN_A_RECIPE: set[str | int] = {"data", "run", "resume", "store", "watch"}
@@ -68,12 +70,13 @@ def new_parser(command: str, usage: str, description: str) -> Parser:
     Returns:
         a parser without options.
     """
-    short = ", ".join(f"{short} for {option}" for short, option in SHORT.get(command, {}).items())
+    forms = [f"{short} for {option}" for short, option in SHORT.get(command, {}).items()]
+    short = ", ".join([*forms, "--size 50x10 for --sequences 50 --length 10"])
     return Parser(
         prog="farzi",
         usage=" ".join(["farzi", *command.split(), *usage.split(), "[OPTIONS]"]),
         description=description,
-        epilog=f"Short forms: {short}\n\n{epilogue(command)}" if short else epilogue(command),
+        epilog=f"Short forms: {short}\n\n{epilogue(command)}" if forms else epilogue(command),
         formatter_class=Formatter,
         exit_on_error=False,
         allow_abbrev=False,
@@ -159,11 +162,19 @@ def spell_out(words: Sequence[str]) -> list[str]:
             model = _sizes(path := _class_path(word), words, [spelt.pop(), path])
         elif option == "--model" and equals:
             model = _sizes(path := _class_path(value), words, [f"--model={path}"])
+        elif before == "--size" and (size := _SIZE.fullmatch(word)):
+            spelt[-1:] = _of_size(size)
+        elif option == "--size" and (size := _SIZE.fullmatch(value)):
+            spelt += _of_size(size)
         elif option in (short := SHORT.get(words[0], {})):
             spelt.append(short[option] + equals + value)
         else:
             spelt.append(word)
     return [*spelt[:1], *recipe, *model, *spelt[1:]]
+
+
+def _of_size(size: re.Match[str]) -> list[str]:
+    return ["--size.sequences", size[1], "--size.length", size[2]]
 
 
 def _class_path(model: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
 from farzi.cli import main
@@ -38,6 +39,14 @@ def test_every_option_of_every_command_is_explained(capsys, command):
     if command == ["distill"]:
         assert "--loop.minutes" in out
         assert "--minutes for --loop.minutes" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("words", [["--size", "7x3"], ["--size=7x3"]])
+def test_a_size_may_be_given_in_one_word(capsys, words):
+    with pytest.raises(SystemExit):
+        main(["distill", "ml-100k", *words, "--size.rank", "5", "--print_config"])
+    size = yaml.safe_load(capsys.readouterr().out)["size"]
+    assert (size["sequences"], size["length"], size["rank"]) == (7, 3, 5)
 
 
 def test_version_by_the_module(tmp_path):
