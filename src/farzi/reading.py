@@ -44,7 +44,11 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, str], dict[str, Ten
             header = file.read(size)
             if len(length) < 8 or len(header) < size:
                 raise ValueError("it ends within its header")
-            return _check_header(header), load(length + header + file.read())
+            content = _parse_header(header)
+            there = os.fstat(file.fileno()).st_size
+            file.seek(0)
+            tensors = load(file.read(min(8 + size + _promised(content) + 1, there)))  # one more than should be there
+            return content.get("__metadata__") or {}, tensors
     except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({in_a_line(error)}); {remedy}") from error
 
@@ -77,12 +81,19 @@ def in_a_line(error: Exception) -> str:
     return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
-def _check_header(header: bytes) -> dict[str, str]:
+def _parse_header(header: bytes) -> dict[str, Any]:
     """Refuse what safetensors would read in its own way; the table of tensors is for it to check."""
     content = parse_json(header.decode())
     if not isinstance(content, dict):
         raise ValueError("its header is no JSON object")
-    return content.get("__metadata__") or {}
+    return content
+
+
+def _promised(header: dict[str, Any]) -> int:
+    """How many bytes of tensors a header tells of, as far as it makes sense."""
+    offsets = (entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict))
+    ends = (pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2)
+    return max((end for end in ends if isinstance(end, int) and end > 0), default=0)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

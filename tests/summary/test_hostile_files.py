@@ -191,6 +191,17 @@ def test_a_hostile_file_is_refused_by_one_sentence(tmp_path, content, told):
     assert len(message) < 400
 
 
+def test_what_follows_the_tensors_is_not_read(tmp_path):
+    path = tmp_path / "sparse"
+    path.write_bytes(GOOD)
+    os.truncate(path, 2**36)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="not fully covered"):
+        load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
 def test_what_is_no_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "round").symlink_to(tmp_path / "round")
