@@ -18,9 +18,10 @@ def test_a_log_tells_of_a_distillation_in_few_lines(films, tmp_path, monkeypatch
     monkeypatch.setenv("FARZI_CACHE", str(tmp_path / "cache"))
     assert main(distilled(films, tmp_path / "run")) == 0
     err = capsys.readouterr().err
-    teachers, trained, *outer = err.splitlines()
+    teachers, trained, start, *outer = err.splitlines()
     assert teachers.startswith("teachers: ")
     assert trained.startswith("teachers 100%: teacher 1 of 1, step 4, valid nDCG@100 ")
+    assert start.startswith("start: real sequences ")
     assert outer[-1].startswith("distillation 100%: step 2 of 2, loss ")
     for part in (", gradient ", ", valid nDCG@100 ", " (best ", " % of the teachers' (best ", " MB"):
         assert part in outer[-1]

@@ -20,6 +20,11 @@ SHOWN_SEQUENCES, SHOWN_POSITIONS, SHOWN_EVENTS = 3, 10, 3
 SHOWN_FREQUENT = 10
 """How many events are written out of those that are likeliest on the whole."""
 
+COMPARED_EVENTS = 10**9
+"""As many sequences are looked for in the real ones as compare no more pairs of events than this, and at least those
+that are written out.
+"""
+
 Shares = NDArray[np.float64]
 """How much of everything each event is, ``(vocab,)``, which sums to 1."""
 
@@ -55,6 +60,8 @@ class Portrait:
         inputs: all of them.
         targets: all of them.
         real: shares of the training events, where they are at hand.
+        found: how much of each of the first sequences is a real one, ``(sequences,)``, see :func:`found_in`; None where
+            the training events are not at hand.
         frequent: the events that are likeliest as targets on the whole.
         sequences: the first sequences, by position an input and its target.
     """
@@ -62,6 +69,7 @@ class Portrait:
     inputs: Side
     targets: Side
     real: Shares | None
+    found: Shares | None
     frequent: list[Frequent]
     sequences: list[list[tuple[Likely, Likely]]]
 
@@ -84,7 +92,8 @@ def portray(summary: Summary, data: EventData | TextData | None = None) -> Portr
             positions = parts[:, :SHOWN_POSITIONS].transpose(0, 1)
             sequences.append([(_likely(given, summary), _likely(target, summary)) for given, target in positions])
     shares /= shares.sum(-1, keepdim=True)
-    real = None if data is None else _event_shares(data)
+    train = None if data is None else task_of(data).train_data
+    real = None if train is None else np.bincount(train.events, minlength=train.vocab_size) / train.num_events
 
     def real_share(event: int) -> float | None:
         return None if real is None else float(real[event])
@@ -93,6 +102,7 @@ def portray(summary: Summary, data: EventData | TextData | None = None) -> Portr
         inputs=Side(entropies[0].numpy(), shares[0].numpy()),
         targets=Side(entropies[1].numpy(), shares[1].numpy()),
         real=real,
+        found=None if train is None else found_in(train, _likeliest_inputs(summary, train.num_events)),
         frequent=[
             Frequent(summary.title(event), float(shares[1, event]), float(shares[0, event]), real_share(event))
             for event in shares[1].topk(min(SHOWN_FREQUENT, factors.vocab_size)).indices.tolist()
@@ -118,11 +128,33 @@ def by_rank(real: Shares, others: Sequence[Shares]) -> tuple[NDArray[np.float64]
     return starts + (counts + 1) / 2, [np.add.reduceat(one[order], starts) / counts for one in (real, *others)]
 
 
+def found_in(real: EventData, sequences: NDArray[np.int64]) -> Shares:
+    """How much of each sequence stands in one place of the real ones.
+
+    Args:
+        real: the real sequences.
+        sequences: events, ``(sequences, length)``.
+
+    Returns:
+        the share of the positions whose event is the real one, where most of them are, ``(sequences,)``. A real
+        sequence may begin and end anywhere beside it.
+    """
+    length = sequences.shape[1]
+    bounds = np.repeat(real.offsets[:-1], length)
+    apart = np.concatenate([np.insert(real.events, bounds, -1), np.full(length, -1, real.events.dtype)])
+    places = len(apart) - length + 1
+    most = [sum((apart[i : i + places] == event).astype(np.int32) for i, event in enumerate(one)) for one in sequences]
+    return np.array([np.max(counts) for counts in most]) / length
+
+
 def _likely(distribution: torch.Tensor, summary: Summary) -> Likely:
     entropy = float(torch.special.entr(distribution).sum())
     return Likely(likeliest(distribution, summary, SHOWN_EVENTS), math.exp(entropy))
 
 
-def _event_shares(data: EventData | TextData) -> Shares:
-    train = task_of(data).train_data
-    return np.bincount(train.events, minlength=train.vocab_size) / train.num_events
+def _likeliest_inputs(summary: Summary, num_events: int) -> NDArray[np.int64]:
+    """The likeliest input of each position of the first sequences, ``(sequences, length)``."""
+    factors = summary.factors
+    count = max(COMPARED_EVENTS // (num_events * factors.length), SHOWN_SEQUENCES)
+    each = (factors.decode(torch.tensor([one]))[0].argmax(-1) for one in range(min(count, factors.num_sequences)))
+    return torch.cat(list(each)).numpy()

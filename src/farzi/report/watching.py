@@ -33,6 +33,7 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
     def taught(scores: Sequence[float]) -> None:
         nonlocal full
         full = statistics.mean(scores)
+        show("start", None, "real sequences and what teachers expect after them, then a first judgement")
 
     def progress(now: OuterProgress) -> None:
         share = max(now.step / loop.steps, now.seconds / (60 * loop.minutes))
