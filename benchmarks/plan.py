@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import psutil
+from metagrad_contenders.summary import commit
 
 from farzi.distill import read_metrics
 from farzi.files import write_json
@@ -65,7 +66,7 @@ def main() -> None:
         rows.append({"case": case, "command": " ".join(words), **compared(words)})
         print(json.dumps(rows[-1]), flush=True)
         if options.json:  # after each case, for the last ones take minutes
-            write_json(options.json, {"machine": machine, "rows": rows})
+            write_json(options.json, {"commit": commit(), "machine": machine, "rows": rows})
 
 
 def compared(words: list[str]) -> dict[str, float]:

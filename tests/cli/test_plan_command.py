@@ -140,10 +140,11 @@ def most_held(words: Sequence[str | Path], **options) -> float:
     return most
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind == "small" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_what_was_told_is_what_happens(tmp_path, kind):
-    """Memory within a quarter; the time of an outer step within a factor of ten, as machines have other work."""
+    """Memory within a quarter; the time of an outer step within a factor of four, as machines have other work."""
     text = write_text(tmp_path / "text.txt", num_lines=2000)
     films = [] if kind == "text" else [write_films(tmp_path / "films", num_users=200, length=30)]
     words = [*films, *(text if word == "TEXT" else word for word in KINDS[kind]), *LONG]
@@ -155,4 +156,4 @@ def test_what_was_told_is_what_happens(tmp_path, kind):
     assert float(memory.replace(",", "")) == pytest.approx(peak, rel=0.25)
     ends = [progress.seconds for progress in read_metrics(tmp_path / "run" / "metrics.jsonl")]
     took = [end - begin for begin, end in itertools.pairwise(ends[:-1])]  # the first begins, the last is judged
-    assert 1 / 10 < float(step.replace(",", "")) / (sum(took) / len(took)) < 10
+    assert 1 / 4 < float(step.replace(",", "")) / (sum(took) / len(took)) < 4

@@ -36,10 +36,7 @@ document.querySelector("iframe").onload = event => {{
 """
 """A page of its own, as narrow as a telephone; scripts are forbidden in the page itself."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 
 def opened(page: str, folder: Path) -> tuple[dict, list[str]]:

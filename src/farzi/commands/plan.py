@@ -24,7 +24,7 @@ def _plan(call: Call) -> None:
     find_device(options.device)  # before a large file is read
     data = read_data(options)
     names = inspect.signature(estimate).parameters.keys() - NOT_IN_A_RECIPE
-    with NEWS.status("trying some steps, for about ten seconds"):
+    with NEWS.status("trying some steps, for ten to thirty seconds"):
         told = estimate(data, **{name: options[name] for name in names})
     RESULTS.print(replay_table(told), stage_table(told))
     print(advice(told))

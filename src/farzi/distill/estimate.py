@@ -96,7 +96,7 @@ def estimate(
     device: str = "cpu",
     memory_mb: float | None = None,
 ) -> Estimate:
-    """Tell what :func:`distill` will take, from a probe of some ten seconds in a process of its own.
+    """Tell what :func:`distill` will take, from a probe of ten to thirty seconds in a process of its own.
 
     A script that calls this has to be guarded by ``if __name__ == "__main__"``, as that process imports it again.
 
