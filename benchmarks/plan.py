@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--beside", default="nothing", help="other work that the machine has")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
@@ -63,7 +64,7 @@ def main() -> None:
         words = [*CASES[case].format(data=options.data_folder).split(), *SHORT.split()]
         if "--workers" in words:  # two judges are two trainings side by side
             words = [*words, "--judges", "2"]
-        rows.append({"case": case, "command": " ".join(words), **compared(words)})
+        rows.append({"case": case, "command": " ".join(words), "beside": options.beside, **compared(words)})
         print(json.dumps(rows[-1]), flush=True)
         if options.json:  # after each case, for the last ones take minutes
             write_json(options.json, {"commit": commit(), "machine": machine, "rows": rows})

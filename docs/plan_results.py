@@ -3,11 +3,12 @@
 
 def table(record: dict) -> str:
     """A Markdown table: memory and the time of an outer step, told and measured, and what lies between them."""
-    head = ["", "memory told, MB", "was", "off", "outer step told, s", "was", "off", "plan, s"]
+    head = ["", "beside", "memory told, MB", "was", "off", "outer step told, s", "was", "off", "plan, s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in record["rows"]:
         cells = [
             row["case"],
+            row["beside"],
             f"{row['memory_mb_told']:,.0f}",
             f"{row['memory_mb']:,.0f}",
             f"{row['memory_mb_off']:+.0%}",

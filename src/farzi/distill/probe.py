@@ -26,7 +26,7 @@ MOST_ROUNDS = 5
 """And no more often than this."""
 
 _FEW_STEPS = 4  # inner steps that tell how many are to be tried
-_TRIED_SECONDS = 1.0  # inner steps that are tried take about so long, for what surrounds them varies by tenths of that
+_TRIED_SECONDS = 1.0  # inner steps that are tried take about so long, or twice what surrounds them, which varies
 _MOST_KEPT = 16  # steps with a state each, which count in the peaks of what follows
 _START_STEPS = 10
 _REPEATS = 3
@@ -139,8 +139,10 @@ class Probe:
         carry = {name: part.clone() for name, part in carry.items()}  # runs were all at one stage, in the same memory
         each = seconds(1, 0)
         peak = peak_mb()
-        further = _as_many((seconds(1, _FEW_STEPS) - each) / _FEW_STEPS, self.objective.stride - 1)
-        wider = _as_many((seconds(1 + _FEW_STEPS, 0) - each) / _FEW_STEPS, min(self.objective.window - 1, _MOST_KEPT))
+        together = max(_TRIED_SECONDS, 2 * each)
+        one, wide_one = ((seconds(*few) - each) / _FEW_STEPS for few in ((1, _FEW_STEPS), (1 + _FEW_STEPS, 0)))
+        further = _as_many(one, together, self.objective.stride - 1)
+        wider = _as_many(wide_one, together, min(self.objective.window - 1, _MOST_KEPT))
         began, rounds = time.monotonic(), list[tuple[float, float, float]]()
         while not rounds or (time.monotonic() - began < OUTER_SECONDS and len(rounds) < MOST_ROUNDS):
             rounds.append((seconds(1, 0), seconds(1, further), seconds(1 + wider, 0)))
@@ -164,9 +166,9 @@ class Probe:
         return seconds(count, 1) * size.sequences / count + step * (START_STEPS - 1)
 
 
-def _as_many(seconds: float, most: int) -> int:
-    """How many steps are tried, one at least, where each takes so long."""
-    return max(1, most if seconds * most <= _TRIED_SECONDS else int(_TRIED_SECONDS / seconds))
+def _as_many(seconds: float, together: float, most: int) -> int:
+    """How many steps are tried, one at least, where each takes so long, and all of them about as long as is said."""
+    return max(1, most if seconds * most <= together else int(together / seconds))
 
 
 def _middle(measure: Callable[[], Speed]) -> Speed:
