@@ -117,6 +117,45 @@ def test_a_checkpoint_of_other_factors_is_refused(path):
         Checkpoints(path=path, resume=True).restore(other, torch.optim.Adam([*other.tensors.values()]))
 
 
+def test_a_run_that_ends_in_its_first_step_is_not_judged_anew(tmp_path):
+    """Starts and judgements take minutes where a vocabulary is large."""
+
+    class Fragile:
+        lr, batch_size = 0.1, 1
+
+        def __init__(self, fails: bool) -> None:
+            self.fails = fails
+
+        def gradient(self, problem, factors, *_):
+            if self.fails:
+                raise MemoryError
+            gradients = {name: torch.ones_like(part) for name, part in factors.tensors().items()}
+            return OuterGradient(1.0, gradients, 0.0, {})
+
+    judged: list[torch.Tensor] = []
+
+    def judge(factors, lr):
+        judged.append(factors.latents)
+        return Verdict(float(len(judged)), 1)
+
+    def run(fails: bool, name: str, start: Factors, resume: bool = False) -> Factors:
+        loop, checkpoints = OuterLoop(steps=2, evaluate_every=2), Checkpoints(path=tmp_path / name, resume=resume)
+        objective = Fragile(fails)
+        out = run_loop(loop, objective, None, start, judge, seed=0, checkpoints=checkpoints, watch=lambda _: None)
+        return out[0]
+
+    with pytest.raises(MemoryError):
+        run(True, "broken", factors())
+    assert len(judged) == 1
+    nothing = Factors(latents=torch.zeros(2, 3, 4), decoder=torch.zeros(4, 5))
+    assert Checkpoints(path=tmp_path / "broken", resume=True).are_there()
+    resumed = run(False, "broken", nothing, resume=True)
+    assert len(judged) == 2
+    whole = run(False, "whole", factors())
+    for name, part in whole.tensors().items():
+        assert torch.equal(part, resumed.tensors()[name])
+
+
 HOLD = """
 import sys, time
 from pathlib import Path

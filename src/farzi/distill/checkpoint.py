@@ -106,6 +106,14 @@ class Checkpoints:
         with atomic_write(self.path) as file:
             file.write(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
 
+    def are_there(self, ranks: Ranks = ALONE) -> bool:
+        """Tell whether there is something to go on from, and that is wanted; collective, and rank 0 looks.
+
+        Args:
+            ranks: all that go on together.
+        """
+        return ranks.broadcast(self.resume and self.path is not None and self.path.is_file())
+
     def restore(self, state: OuterState, optimizer: torch.optim.Optimizer, ranks: Ranks = ALONE) -> bool:
         """Go on from the file, if that is wanted and it is there; collective, and rank 0 reads it.
 

@@ -164,6 +164,7 @@ def run_loop(
     if not resumed:
         _judge(state, start, judge)
         state.seconds = time.monotonic() - began
+        checkpoints.keep(state, optimizer, ranks)
     over = is_over()
     with held_interrupt() if checkpoints.path else nullcontext(lambda: False) as interrupted:
         while not over:

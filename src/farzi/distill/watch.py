@@ -34,12 +34,14 @@ class Watch:
         begin: called once the data is found fit and the run folder is held.
         teacher: called at each look at a teacher in training; teachers out of the store are not trained.
         taught: called with the validation score of each teacher, where there are any, once all are there.
+        start: called before the start is made and judged; a run that is resumed from a checkpoint has that behind it.
         progress: called after each outer step.
     """
 
     begin: Callable[[], None] = lambda: None
     teacher: Callable[[TeacherProgress], None] = lambda _: None
     taught: Callable[[Sequence[float]], None] = lambda _: None
+    start: Callable[[], None] = lambda: None
     progress: Callable[[Progress], None] = lambda _: None
 
 
@@ -51,6 +53,7 @@ class SearchWatch(Watch):
         begin: called once the data is found fit and the folder of the search is held.
         teacher: see :class:`Watch`.
         taught: see :class:`Watch`.
+        start: see :class:`Watch`.
         progress: called after each outer step of each trial.
         finished: called after each trial, when its record and a summary that is the best are written; a search that is
             resumed begins with those of before.

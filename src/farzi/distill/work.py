@@ -142,7 +142,11 @@ class Work:
             self.watch.taught([trajectory.fitted.score for trajectory in trained])
         began = time.monotonic()
         data, train = self.task.data, self.task.train_data
-        start = self.ranks.broadcast(self._start(trained).to(CPU)).to(self.task.device)
+        if checkpoints.are_there(self.ranks):  # they know all that hangs on a start but its shape
+            start = self.size.empty(data.vocab_size)
+        else:
+            self.watch.start()
+            start = self.ranks.broadcast(self._start(trained).to(CPU))
         student = self.student_model()
         snapshots = tuple(one for trajectory in trained for one in trajectory.snapshots if student == self.model)
         problem = Problem(student, self.task.real(student), self._teachers(trained), snapshots)
@@ -150,7 +154,7 @@ class Work:
             self.loop,
             self.objective,
             problem,
-            start,
+            start.to(self.task.device),
             self._judge,
             seed=self.seed,
             checkpoints=checkpoints,

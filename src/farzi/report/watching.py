@@ -33,6 +33,8 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
     def taught(scores: Sequence[float]) -> None:
         nonlocal full
         full = statistics.mean(scores)
+
+    def start() -> None:
         show("start", None, "real sequences and what teachers expect after them, then a first judgement")
 
     def progress(now: OuterProgress) -> None:
@@ -45,7 +47,8 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
             f"{_valid(task, now.score, now.best_score, full)}",
         )
 
-    return Watch(begin=begun, teacher=_Teachers(show, task).tell, taught=taught, progress=progress)
+    teacher = _Teachers(show, task).tell
+    return Watch(begin=begun, teacher=teacher, taught=taught, start=start, progress=progress)
 
 
 def watch_study(show: Show) -> Callable[[int, int, str], None]:
