@@ -12,7 +12,7 @@ from cases import Cases, main
 LANGUAGE = Cases(
     name="language",
     files={"ptb": "ptb", "tinyshakespeare": "tinyshakespeare/input.txt"},
-    options=("--model", "transformer", "--size.rank", "38", "--teachers.count", "3", "--judges", "1"),
+    options=("--model", "transformer", "--size.rank", "62", "--teachers.count", "3", "--judges", "1"),
     reference={
         "lr": "0.003",
         "steps": "8000",

@@ -40,7 +40,7 @@ def refused(capsys):
         out, err = capsys.readouterr()
         assert out == ""
         *news, line = err.splitlines()
-        assert all(piece.startswith(("teachers", "distillation ", "study ")) for piece in news), err
+        assert all(piece.startswith(("teachers", "start", "distillation ", "study ")) for piece in news), err
         assert line.startswith("farzi: ")
         return line
 
