@@ -225,7 +225,11 @@ def test_a_second_one_or_one_where_nothing_is_kept_ends_it_at_once(tmp_path, kee
     with pytest.raises(KeyboardInterrupt):
         run(Interrupting(2 if keeps else 1), Checkpoints(path=path if keeps else None), seen)
     assert [progress.step for progress in seen] == [1]
-    assert not path.exists()
+    assert path.exists() == keeps
+    if keeps:  # there is what was kept before the first step
+        again: list = []
+        run(Interrupting(0), Checkpoints(path=path, resume=True), again)
+        assert [progress.step for progress in again] == [1, 2, 3, 4]
 
 
 def test_in_another_thread_nothing_is_held_back():
