@@ -128,21 +128,17 @@ class Checkpoints:
         Raises:
             InputError: the file is damaged or belongs to factors of another shape.
         """
-        if self.path is None or not self.resume:
+        if self.path is None or not self.are_there(ranks):
             return False
         content = ranks.scatter(_read(self.path, ranks.count) if ranks.index == 0 else [])
-        if content is None:
-            return False
         with _resuming_from(self.path):
             state.load_state_dict(content["state"])
             optimizer.load_state_dict(content["optimizer"])
         return True
 
 
-def _read(path: Path, num_ranks: int) -> list[dict[str, Any] | None]:
-    """A checkpoint as each rank needs it, with what that rank carried; None for each where there is no file."""
-    if not path.is_file():
-        return [None] * num_ranks
+def _read(path: Path, num_ranks: int) -> list[dict[str, Any]]:
+    """A checkpoint as each rank needs it, with what that rank carried."""
     with _resuming_from(path):
         content = torch.load(io.BytesIO(_checked(path.read_bytes())), weights_only=True)
         state, optimizer = content["state"], content["optimizer"]
