@@ -19,10 +19,10 @@ from farzi.models.dual import has_tangent, unpack
 CHUNK_ROWS = 256
 """Most positions whose distributions over the whole vocabulary are held at a time."""
 
-CHUNK_ENTRIES = 2**22
-"""Most probabilities that are held at a time: what stays in cache (16 MiB in float32)."""
+CHUNK_ENTRIES = 2**20
+"""Most probabilities that are held at a time: what stays in cache (4 MiB in float32)."""
 
-LEAST_ROWS = 32
+LEAST_ROWS = 64
 """Positions that are held at a time however large the vocabulary: with fewer, reading the weights takes longest."""
 
 
