@@ -29,10 +29,13 @@ def test_the_pages_code_reads_distributions_by_torch_and_by_numpy_alone(tmp_path
     assert names["card"]["vocabulary"]["titles"][3] == "東京物語"
 
 
-def test_numpy_is_all_that_reading_needs():
-    (block,) = re.findall(r"^## With numpy alone\n\n```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert re.findall(r"^import (\w+)", block, re.MULTILINE) == ["json", "numpy"]
-    assert "from " not in block
+def test_ten_lines_and_numpy_are_all_that_reading_needs():
+    section = PAGE.partition("## With numpy alone\n")[2].partition("\n## ")[0]
+    reading, decoding = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert len([line for line in reading.splitlines() if line]) == 10
+    assert re.findall(r"^import (\w+)", reading, re.MULTILINE) == ["json", "numpy"]
+    assert "from " not in reading + decoding
+    assert "import" not in decoding
 
 
 def test_the_page_names_every_field_and_limit():
