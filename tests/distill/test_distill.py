@@ -223,11 +223,12 @@ class Scripted:
         return OuterGradient(1.0, grads, 0.0, {})
 
 
-def run_scripted(objective, loop, judge=lambda *_: Verdict(0.0, 1)):
+def run_scripted(objective, loop, judge=lambda *_: Verdict(0.0, 1), **watches):
     torch.manual_seed(0)
     start = Factors(latents=torch.randn(2, 3, 4), decoder=torch.randn(4, 5))
     seen = []
-    out = run_loop(loop, objective, None, start, judge, seed=0, checkpoints=Checkpoints(), watch=seen.append)
+    watches = {"watch": seen.append, **watches}
+    out = run_loop(loop, objective, None, start, judge, seed=0, checkpoints=Checkpoints(), **watches)
     return start, out, seen
 
 
@@ -255,6 +256,18 @@ def test_the_best_judgement_is_kept_and_not_the_last():
     assert torch.equal(best.latents, judged[1].latents)
     assert (steps, progress.best_step, progress.best_score) == (7, 1, 3.0)
     assert not torch.equal(best.latents, judged[2].latents)
+
+
+def test_judgements_are_announced_but_for_that_of_the_start():
+    told = []
+
+    def judge(factors, lr):
+        told.append("judged")
+        return Verdict(0.0, 1)
+
+    loop = OuterLoop(steps=3, evaluate_every=2)
+    run_scripted(Scripted(1.0, 1.0, 1.0), loop, judge, judging=told.append, watch=lambda now: told.append(-now.step))
+    assert told == ["judged", -1, 2, "judged", -2, 3, "judged", -3]
 
 
 def test_a_short_gradient_counts_as_much_as_a_long_one():

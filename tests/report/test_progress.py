@@ -158,6 +158,8 @@ def test_a_distillation_shows_teachers_steps_and_scores():
         0.1,
         "step 10 of 100, loss 5.500, gradient 0.032, valid nDCG@100 0.1500 (best 0.1600)",
     )
+    watch.judgement(11)
+    assert told.pop() == ("distillation", 0.1, "step 11 of 100, students are trained to judge it")
     watch.taught([0.2, 0.3])
     watch.progress(Progress(step=10, seconds=60, skipped=2, **now))
     _, share, detail = told.pop()

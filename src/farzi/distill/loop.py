@@ -119,6 +119,7 @@ def run_loop(
     seed: int,
     checkpoints: Checkpoints,
     watch: Callable[[Progress], None],
+    judging: Callable[[int], None] = lambda _: None,
     spent: float = 0.0,
     ranks: Ranks = ALONE,
 ) -> tuple[Factors, float, int, Progress]:
@@ -140,8 +141,9 @@ def run_loop(
         seed: of everything that is drawn.
         checkpoints: where the state is kept and resumed from.
         watch: called after each step.
+        judging: called before each judgement but that of the start, with the step's number.
         spent: seconds that the summary has taken before, which count; a run that is resumed has them in its checkpoint.
-        ranks: all that work on the summary, with the same arguments but for ``watch``.
+        ranks: all that work on the summary, with the same arguments but for ``watch`` and ``judging``.
 
     Returns:
         the best factors, as a file will hold them; their inner learning rate; the steps that students took; the last
@@ -173,6 +175,7 @@ def run_loop(
             _follow(state, optimizer, gradient.mean(ranks), loop)
             judged = state.step % loop.evaluate_every == 0 or is_over()
             if judged:
+                judging(state.step)
                 _judge(state, start, judge)
             over = judged and is_over()
             state.seconds = time.monotonic() - began

@@ -35,6 +35,7 @@ class Watch:
         teacher: called at each look at a teacher in training; teachers out of the store are not trained.
         taught: called with the validation score of each teacher, where there are any, once all are there.
         start: called before the start is made and judged; a run that is resumed from a checkpoint has that behind it.
+        judgement: called before students are trained on the summary of an outer step, with the step's number.
         progress: called after each outer step.
     """
 
@@ -42,6 +43,7 @@ class Watch:
     teacher: Callable[[TeacherProgress], None] = lambda _: None
     taught: Callable[[Sequence[float]], None] = lambda _: None
     start: Callable[[], None] = lambda: None
+    judgement: Callable[[int], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
 
 
@@ -54,6 +56,7 @@ class SearchWatch(Watch):
         teacher: see :class:`Watch`.
         taught: see :class:`Watch`.
         start: see :class:`Watch`.
+        judgement: see :class:`Watch`.
         progress: called after each outer step of each trial.
         finished: called after each trial, when its record and a summary that is the best are written; a search that is
             resumed begins with those of before.

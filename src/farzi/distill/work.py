@@ -159,6 +159,7 @@ class Work:
             seed=self.seed,
             checkpoints=checkpoints,
             watch=self.watch.progress,
+            judging=self.watch.judgement,
             spent=self.budget_seconds + time.monotonic() - began,
             ranks=self.ranks,
         )

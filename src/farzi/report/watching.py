@@ -37,18 +37,24 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
     def start() -> None:
         show("start", None, "real sequences and what teachers expect after them, then a first judgement")
 
+    share: float | None = None
+
+    def judgement(step: int) -> None:
+        show("distillation", share, f"step {step} of {loop.steps}, students are trained to judge it")
+
     def progress(now: OuterProgress) -> None:
-        share = max(now.step / loop.steps, now.seconds / (60 * loop.minutes))
+        nonlocal share
+        share = min(max(now.step / loop.steps, now.seconds / (60 * loop.minutes)), 1.0)
         skipped = f", {now.skipped} skipped" if now.skipped else ""
         show(
             "distillation",
-            min(share, 1.0),
+            share,
             f"step {now.step} of {loop.steps}{skipped}, loss {now.loss:.3f}, gradient {now.gradient_norm:.2g}, "
             f"{_valid(task, now.score, now.best_score, full)}",
         )
 
     teacher = _Teachers(show, task).tell
-    return Watch(begin=begun, teacher=teacher, taught=taught, start=start, progress=progress)
+    return Watch(begin=begun, teacher=teacher, taught=taught, start=start, judgement=judgement, progress=progress)
 
 
 def watch_study(show: Show) -> Callable[[int, int, str], None]:
