@@ -7,6 +7,9 @@ gradient and Hessian-vector product goes into gathering batches, the optimiser a
 over the steps, the outer loss. Beside it stand the bare matrix products that have a side of the vocabulary, as in
 benchmarks/metagrad.py; programs called from C++ tell the profiler nothing. For torchopt, where it is installed, matrix
 products are what the profiler says of all of them.
+
+Of the output head, not compiled and on all 50 sequences, as in the ratios to its bare products that benchmarks/metagrad.py
+reports, the profiler tells what every operation takes.
 """
 
 import argparse
@@ -29,6 +32,13 @@ from farzi.files import write_json
 from farzi.metagrad import Compiled
 
 BATCH, STEPS, REPEATS, PRODUCT_REPEATS = 10, 100, 7, 20
+OPERATIONS = {
+    **dict.fromkeys(("aten::mm", "aten::addmm_"), "matrix products"),
+    **dict.fromkeys(("aten::_softmax",), "softmax"),
+    **dict.fromkeys(("aten::add_", "aten::dot"), "targets added, taken off and multiplied"),
+    **dict.fromkeys(("aten::amax", "aten::sum"), "largest entries and sums of rows"),
+    **dict.fromkeys(("aten::mul_", "aten::mul", "aten::addcmul_", "aten::neg"), "other passes over a chunk"),
+}
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 
 
@@ -45,6 +55,7 @@ def main() -> None:
         problem = load(f"{folder}/problem.pt", BATCH, STEPS, torch.float32, False)
     report = {
         "ms_per_step": measure(problem),
+        "head_ms": head(problem),
         "batch": BATCH,
         "steps": STEPS,
         "machine": machine(0),
@@ -96,6 +107,24 @@ def products(problem: Problem) -> float:
     """A step's bare matrix products."""
     found = floor.measure(problem, PRODUCT_REPEATS)
     return 1000 * (found["model gradient"]["floor_seconds"] + found["model hvp"]["floor_seconds"])
+
+
+def head(problem: Problem) -> dict[str, dict[str, float]]:
+    """Milliseconds of the output head's gradient and Hessian-vector product by operation, and of their bare products."""
+    found = floor.measure(problem, PRODUCT_REPEATS)
+    parts: dict[str, dict[str, float]] = {}
+    for name, compute in floor.computations(problem).items():
+        if not name.startswith("head"):
+            continue
+        with profile(activities=[ProfilerActivity.CPU]) as record:
+            for _ in range(PRODUCT_REPEATS):
+                compute()
+        spent = Counter[str]()
+        for event in record.key_averages():
+            spent[OPERATIONS.get(event.key, "all else")] += event.self_cpu_time_total / 1000 / PRODUCT_REPEATS
+        bare, whole = (1000 * found[name][key] for key in ("floor_seconds", "seconds"))
+        parts[name] = {"whole": whole, "bare matrix products": bare, **dict(spent.most_common())}
+    return parts
 
 
 def torchopt_step(problem: Problem) -> dict[str, float]:

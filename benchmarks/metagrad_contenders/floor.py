@@ -27,7 +27,7 @@ are higher than they need be.
 
 def measure(problem: Problem, repeats: int) -> dict:
     """Median seconds of the computations and of their bare products, taken in turn."""
-    tasks = _farzi(problem)
+    tasks = computations(problem)
     floors = {
         "head gradient": HEAD_GRADIENT,
         "head hvp": HEAD_HVP,
@@ -61,7 +61,8 @@ def interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def _farzi(problem: Problem) -> dict[str, Callable[[], object]]:
+def computations(problem: Problem) -> dict[str, Callable[[], object]]:
+    """Gradient and Hessian-vector product as farzi makes them, of the output head alone and of the whole model."""
     model, layout = problem.model, metagrad.Layout.of(problem.parameters)
     weights = layout.flatten(problem.parameters)
     direction = torch.randn_like(weights)
