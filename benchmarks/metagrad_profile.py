@@ -8,8 +8,8 @@ over the steps, the outer loss. Beside it stand the bare matrix products that ha
 benchmarks/metagrad.py; programs called from C++ tell the profiler nothing. For torchopt, where it is installed, matrix
 products are what the profiler says of all of them.
 
-Of the output head, not compiled and on all 50 sequences, as in the ratios to its bare products that benchmarks/metagrad.py
-reports, the profiler tells what every operation takes.
+Of the output head, not compiled and on all 50 sequences, as in the ratios to its bare products in the headline, the
+profiler tells what every operation takes.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def products(problem: Problem) -> float:
 
 
 def head(problem: Problem) -> dict[str, dict[str, float]]:
-    """Milliseconds of the output head's gradient and Hessian-vector product by operation, and of their bare products."""
+    """Milliseconds of the head's gradient and Hessian-vector product by operation, and of their bare products."""
     found = floor.measure(problem, PRODUCT_REPEATS)
     parts: dict[str, dict[str, float]] = {}
     for name, compute in floor.computations(problem).items():

@@ -3,6 +3,11 @@
 from pathlib import Path
 
 BASE = {"vocab": 1349, "sequences": 50, "dim": 32}
+HEAD = {
+    "whole": "whole, after other work",
+    "bare matrix products": "the bare matrix products, after other work",
+    "matrix products": "matrix products in it, as the profiler says of it and of what follows",
+}
 SIZES = {"vocab": "events V", "sequences": "synthetic sequences", "dim": "width d"}
 
 
@@ -49,6 +54,21 @@ def headline(record: dict) -> str:
         found = (record.get(f"speedup_vs_{key}"), record.get(f"speedup_vs_{key}_eager"))
         lines.append(f"| {name} | " + " | ".join("not run" if x is None else f"{x:.2f}" for x in found) + " |")
     return "\n".join(lines) + "\n"
+
+
+def floors(record: dict) -> str:
+    """A Markdown table of what gradients and Hessian-vector products take beside their bare matrix products."""
+    lines = ["| 50 sequences of 50 | gradient | Hessian-vector product |", "|---|---|---|"]
+    for name, title in (("head", "output head"), ("model", "whole model")):
+        ratios = (record["matmul_floor"][f"{name} {what}"]["ratio"] for what in ("gradient", "hvp"))
+        lines.append(f"| {title}, over its bare products | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def measured_on(record: dict) -> str:
+    """A line of Markdown on machine and commit."""
+    told = record["machine"]
+    return f"*{told['cpu']}, {told['threads']} threads, torch {told['torch']}, commit {record['commit']}.*\n"
 
 
 def growth(pyplot, record: dict, path: Path) -> None:
@@ -127,4 +147,9 @@ def profile(record: dict) -> str:
     if other:
         lines.append(f"| `torchopt`, whole | {other['all']:.1f} |")
         lines.append(f"| all matrix products in it | {other['matrix products']:.1f} |")
-    return "\n".join(lines) + "\n"
+    heads = list(record["head_ms"].values())
+    lines += ["", "| of the output head | gradient, ms | Hessian-vector product, ms |", "|---|---|---|"]
+    for name in dict.fromkeys(part for head in reversed(heads) for part in head):
+        cells = " | ".join(f"{head[name]:.1f}" for head in heads)
+        lines.append(f"| {HEAD.get(name, name)} | {cells} |")
+    return f"{measured_on(record)}\n" + "\n".join(lines) + "\n"

@@ -225,7 +225,10 @@ def rendered(record: list | dict) -> str | None:
         if "plan_s" in rows[0]:
             return plan_results.table(record)
         if "speedup_vs_higher" in record:
-            return f"{metagrad_results.headline(record)}\n{metagrad_results.contenders(record)}"
+            parts = [metagrad_results.measured_on(record), metagrad_results.headline(record)]
+            parts.append(metagrad_results.floors(record))
+            quick = "--quick" in record["command"].split()
+            return "\n".join(parts if quick else [*parts, metagrad_results.contenders(record)])
         return study(record) if {"way", "start"} <= rows[0].keys() else None
     if not record:
         return None

@@ -76,7 +76,15 @@ def test_the_benchmark_becomes_tables():
     failed = row | {"contender": "higher", "replay": "", "steps": 100, "status": "out of memory (8 GiB)"}
     others = [row | {"dtype": "float64"}, row | {"zero_moments": True}, row | {"shape": shape | {"dim": 64}}]
     record = {"rows": [row, failed, *others], "length": 50, "speedup_vs_higher": 2.25, "speedup_vs_higher_eager": None}
-    lines = results.rendered(record).splitlines()
+    record |= {"machine": {"cpu": "A CPU", "threads": 2, "torch": "2.13.0"}, "commit": "c0ffee"}
+    ratios = {"head gradient": 1.25, "head hvp": 1.5, "model gradient": 1.75, "model hvp": 2.0}
+    record["matmul_floor"] = {name: {"ratio": ratio} for name, ratio in ratios.items()}
+    quick = results.rendered({**record, "command": "python benchmarks/metagrad.py --quick"})
+    lines = results.rendered({**record, "command": "python benchmarks/metagrad.py"}).splitlines()
+    assert lines[0] == "*A CPU, 2 threads, torch 2.13.0, commit c0ffee.*"
+    assert "| output head, over its bare products | 1.25 | 1.50 |" in lines
+    assert lines[: len(quick.splitlines())] == quick.splitlines()
+    assert "Tree" not in quick
     assert "| `higher` 0.2.1 | 2.25 | not run |" in lines
     assert "| farzi, `Tree` | 12; 402 | not run |" in lines
     assert "| higher | not run | out of memory (8 GiB) |" in lines
