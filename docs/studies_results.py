@@ -31,3 +31,22 @@ def tables(record: list[dict]) -> str:
             lines.append("| " + " | ".join(cells) + " |")
         parts += [title, "", *lines, ""]
     return "\n".join(parts)
+
+
+def quarters(record: list[dict]) -> str:
+    """Markdown tables of results/cold-start.json: what is kept by users and by items, from the seldom to the common."""
+    shown = ["HR@10", "nDCG@10", "HR@100", "nDCG@100", "AUC"]
+    parts: list[str] = []
+    for case, by in dict.fromkeys((row["case"], row["by"]) for row in record):
+        lines = [f"| events of the {by} | " + " | ".join(f"{name}, full | kept" for name in shown) + " |"]
+        lines.append("|" + "---|" * (2 * len(shown) + 1))
+        for row in record:
+            if (row["case"], row["by"]) != (case, by):
+                continue
+            cells = [f"{row['least']:,} to {row['most']:,}"]
+            for name in shown:
+                full, kept = (row["metrics"][method][name]["mean"] for method in ("full", "farzi"))
+                cells += [f"{100 * full:.1f}", f"{kept / full:.2f}" if full else ""]
+            lines.append("| " + " | ".join(cells) + " |")
+        parts += [f"{case}, test events by the training events of their {by}:", "", *lines, ""]
+    return "\n".join(parts)

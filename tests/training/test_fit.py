@@ -102,6 +102,23 @@ def test_one_step_is_adam_on_one_scheduled_batch():
         torch.testing.assert_close(fitted.parameters[name], part.detach())
 
 
+def test_another_loss_is_lowered_with_its_own_chance_and_the_rate_of_dropout():
+    seen = []
+
+    def noisy(model, parameters, batch, rate):
+        seen.append((model, batch.inputs.shape, rate, float(torch.rand(()))))
+        return parameters["embedding"].square().sum()
+
+    first, second = (
+        fit(MODEL, DATA, Training(steps=40, lr=0.02, batch_size=2, dropout=0.1), loss=noisy, seed=3) for _ in range(2)
+    )
+    assert seen[:40] == seen[40:], "the seed decides what the loss draws"
+    assert seen[0][:3] == (MODEL, (2, 6), 0.1)
+    assert len({chance for *_, chance in seen[:40]}) == 40
+    assert same(first.parameters, second.parameters)
+    assert first.parameters["embedding"].abs().max() < 0.5 * MODEL.init(VOCAB, 3)["embedding"].abs().max()
+
+
 def test_weight_decay_and_dropout_reach_the_training():
     plain = run(Looks(*range(6))).parameters
     assert not same(plain, run(Looks(*range(6)), weight_decay=0.1).parameters)

@@ -1,6 +1,6 @@
 """Fit models on real data and on summaries; teachers' trajectories."""
 
-from farzi.training.fit import Fitted, Score, Training, TrainingSet, advised, check_length, fit
+from farzi.training.fit import FitLoss, Fitted, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
 from farzi.training.speed import TRIED_STEPS, Speed, measure_speed
@@ -12,6 +12,7 @@ __all__ = [
     "FULL_DATA",
     "TRIED_STEPS",
     "FactoredSequences",
+    "FitLoss",
     "Fitted",
     "RealSequences",
     "Score",

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 Score = Callable[[Parameters], float]
 """Judges parameters on validation data; higher is better."""
 
+FitLoss = Callable[[SequenceModel, Parameters, Batch | Factored, float], torch.Tensor]
+"""A scalar to be lowered: of a model with its parameters on a batch, with a rate of dropout."""
+
 
 class TrainingSet(Protocol):
     """Anything that a model can be fitted to."""
@@ -164,6 +167,7 @@ def fit(
     training: Training | None = None,
     score: Score | None = None,
     *,
+    loss: FitLoss = sequence_loss,
     seed: int = 0,
     device: str | None = None,
     observe: Callable[[int, Parameters, float], None] | None = None,
@@ -176,6 +180,8 @@ def fit(
         data: what to train on.
         training: how; None takes what the summary's card advises, and the defaults for other data.
         score: judges parameters; higher is better. None takes all steps and keeps the last.
+        loss: what is lowered; cross-entropy over all events by default. One of your own may draw random numbers by
+            torch. It sees a very large summary as :class:`farzi.models.Factored`.
         seed: of the initial parameters, the order of the data and dropout.
         device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
             are. Other data says itself where its batches are.
@@ -202,9 +208,9 @@ def fit(
     best: tuple[float, int, Parameters] | None = None
     with seeded(seed, data.device):
         for step in range(1, training.steps + 1):
-            loss = sequence_loss(model, parameters, next(batches), training.dropout)
+            value = loss(model, parameters, next(batches), training.dropout)
             optimizer.zero_grad()
-            loss.backward()
+            value.backward()
             optimizer.param_groups[0]["lr"] = training.lr_at(step)
             optimizer.step()
             if step < training.steps and step % every:
@@ -216,7 +222,7 @@ def fit(
             if step < training.steps and score is None:
                 continue
             curve.append((step, reached))
-            logger.debug("step %d: loss %.4f, validation %.4f", step, loss.item(), curve[-1][1])
+            logger.debug("step %d: loss %.4f, validation %.4f", step, value.item(), curve[-1][1])
             if best is None or curve[-1][1] > best[0]:
                 best = curve[-1][1], step, {name: part.to(CPU, copy=True) for name, part in now.items()}
             elif step - best[1] >= training.patience * every:
