@@ -234,6 +234,8 @@ def rendered(record: list | dict) -> str | None:
         return None
     if "study" in record[0]:
         return studies_results.tables(record)
+    if "loss" in record[0]:
+        return studies_results.losses(record)
     if "quarter" in record[0]:
         return studies_results.quarters(record)
     if "case" in record[0]:

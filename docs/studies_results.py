@@ -33,6 +33,27 @@ def tables(record: list[dict]) -> str:
     return "\n".join(parts)
 
 
+def losses(record: list[dict]) -> str:
+    """Markdown tables of results/losses.json: all data and a summary, trained on with other losses."""
+    shown = ["HR@10", "nDCG@10", "HR@100", "nDCG@100", "AUC"]
+    parts: list[str] = []
+    for case in dict.fromkeys(row["case"] for row in record):
+        lines = ["| loss | trained on | " + " | ".join(f"{name}, %" for name in shown) + " | lowest kept | s |"]
+        lines.append("|" + "---|" * (len(shown) + 4))
+        full: dict[str, dict] = {}
+        for row in (row for row in record if row["case"] == case):
+            if row["method"] == "full":
+                full = row["metrics"]
+            values = [
+                f"{100 * row['metrics'][name]['mean']:.2f} ± {100 * row['metrics'][name]['std']:.2f}" for name in shown
+            ]
+            kept = min(row["metrics"][name]["mean"] / full[name]["mean"] for name in shown)
+            on = "all events" if row["method"] == "full" else "the summary"
+            lines.append(f"| {row['loss']} | {on} | " + " | ".join(values) + f" | {kept:.3f} | {row['seconds']:.0f} |")
+        parts += [f"{case}:", "", *lines, ""]
+    return "\n".join(parts)
+
+
 def quarters(record: list[dict]) -> str:
     """Markdown tables of results/cold-start.json: what is kept by users and by items, from the seldom to the common."""
     shown = ["HR@10", "nDCG@10", "HR@100", "nDCG@100", "AUC"]

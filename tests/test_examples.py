@@ -68,6 +68,20 @@ def test_the_study_of_adjoints_becomes_tables_and_unknown_records_become_nothing
     ] * 5
 
 
+def test_quarters_and_losses_become_tables():
+    results = example("results", "docs")
+    names = ("HR@10", "nDCG@10", "HR@100", "nDCG@100", "AUC")
+    full, half = ({name: {"mean": mean, "std": 0.01} for name in names} for mean in (0.5, 0.25))
+    quarter = {"case": "films", "by": "item", "quarter": 1, "least": 3, "most": 1200}
+    lines = results.rendered([quarter | {"metrics": {"full": full, "farzi": half}}]).splitlines()
+    assert "| 3 to 1,200 |" + " 50.0 | 0.50 |" * 5 in lines
+    rows = [{"case": "films", "loss": "BPR", "method": "full", "metrics": full, "seconds": 9.6}]
+    rows.append(rows[0] | {"method": "farzi", "metrics": {**full, "AUC": half["AUC"]}, "seconds": 1.2})
+    *_, first, second = results.rendered(rows).splitlines()
+    assert first == "| BPR | all events |" + " 50.00 ± 1.00 |" * 5 + " 1.000 | 10 |"
+    assert second == "| BPR | the summary |" + " 50.00 ± 1.00 |" * 4 + " 25.00 ± 1.00 | 0.500 | 1 |"
+
+
 def test_the_benchmark_becomes_tables():
     results = example("results", "docs")
     shape = {"vocab": 1349, "sequences": 50, "dim": 32}
