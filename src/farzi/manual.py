@@ -38,6 +38,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "train": {
         "farzi train mine.safetensors -o model.safetensors": "train as the summary's card advises",
         "farzi train mine.safetensors -o model.safetensors --data events.csv": "choose the step on validation data",
+        "farzi train mine.safetensors -o new.safetensors --start model.safetensors": "go on from a trained model",
     },
     "inspect": {
         "farzi inspect runs/mine/summary.safetensors --sequence 3 --top 10": "the likeliest events of a sequence",

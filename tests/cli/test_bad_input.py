@@ -13,7 +13,10 @@ from small_run import MODEL, QUICK, run_as_process, write_films
 
 from farzi.cli import main
 from farzi.distill import locked
+from farzi.events import Vocabulary
+from farzi.models import SASRec
 from farzi.summary import load
+from farzi.training import save_weights
 
 
 def distil(data: str | Path, run: Path, *more: str | Path) -> list[str | Path]:
@@ -193,6 +196,17 @@ def test_a_summary_of_another_vocabulary_is_refused(refused, finished, tmp_path)
 def test_a_model_that_reads_less_than_the_summary_holds_is_refused(refused, finished, tmp_path):
     words = ["train", finished / "summary.safetensors", *MODEL, "--model.max_length", "4", "-o", tmp_path / "m"]
     assert "max_length of at least 5" in refused(*words)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_start_that_does_not_fit_the_summary_is_refused(refused, finished, tmp_path):
+    words = ["train", finished / "summary.safetensors", "-o", tmp_path / "m", "--start"]
+    assert "give a model that `farzi train` wrote" in refused(*words, tmp_path / "nowhere")
+    model = SASRec(dim=4, max_length=5)
+    for events, name in ((("a", "b"), "other"), (load(finished / "summary.safetensors").vocabulary.ids, "same")):
+        save_weights(tmp_path / name, model, model.init(len(events), 0), Vocabulary(tuple(events)))
+    assert "was trained on other events than the" in refused(*words, tmp_path / "other")
+    assert "leave out --model" in refused(*words, tmp_path / "same", *MODEL)
     assert not (tmp_path / "m").exists()
 
 

@@ -18,7 +18,7 @@ from farzi.evaluation import NextItem
 from farzi.metagrad import execution
 from farzi.models import MODELS
 from farzi.summary import load
-from farzi.training import load_weights
+from farzi.training import fit, load_weights
 
 
 def test_help_has_a_line_for_each_command(capsys):
@@ -216,6 +216,16 @@ def test_a_model_chosen_by_its_name_has_its_own_sizes(capsys, tmp_path, name):
         text = printed_recipe(capsys, *words, "--model", name)
         told = {key: int(value) for key, value in re.findall(r"^    (\w+): (\d+)$", text.split("\nsize:")[0], re.M)}
         assert told == asdict(MODELS[name]()) | ({"max_length": 60} if "60" in words else {})
+
+
+def test_a_model_that_was_trained_before_goes_on(finished, tmp_path):
+    summary, first, second = str(finished / "summary.safetensors"), tmp_path / "first", tmp_path / "second"
+    assert main(["train", summary, *MODEL, "-o", str(first)]) == 0
+    assert main(["train", summary, "--start", str(first), "-o", str(second)]) == 0
+    before, after = load_weights(first), load_weights(second)
+    assert after.model == before.model
+    wanted = fit(before.model, load(summary), start=before.parameters).parameters
+    assert all(torch.equal(part, wanted[name]) for name, part in after.parameters.items())
 
 
 def test_a_model_is_chosen_on_validation_data(films, finished, tmp_path, capsys):

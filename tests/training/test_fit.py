@@ -188,6 +188,40 @@ def test_a_summary_says_how_to_train_on_it():
         fit(SASRec(dim=8, max_length=5), summary)
 
 
+def test_training_goes_on_from_other_parameters_and_leaves_them_alone():
+    start = MODEL.init(VOCAB, 9)
+    before = {name: part.clone() for name, part in start.items()}
+    training = Training(lr=1e-9, batch_size=2, steps=1)
+    fitted = fit(MODEL, DATA, training, start=start)
+    assert same(start, before)
+    assert not any(part.requires_grad for part in start.values())
+    for name, part in before.items():
+        torch.testing.assert_close(fitted.parameters[name], part, rtol=0, atol=1e-8)
+    soft = torch.nn.functional.one_hot(CYCLE[:, :4], VOCAB).float()
+    factors = Factors(latents=soft, decoder=torch.eye(VOCAB), targets=soft)
+    card = Card(
+        data="c",
+        data_fingerprint="",
+        num_events=28,
+        model={"name": "sasrec"},
+        advice=Advice(lr=1, batch_size=2, steps=3),
+    )
+    summary = Summary(factors=factors, vocabulary=Vocabulary(tuple("abcde")), card=card)
+    assert fit(MODEL, summary, training).model.max_length == 4
+    assert fit(MODEL, summary, training, start=start).model.max_length == 6, "what it has learned of positions stays"
+
+
+def test_a_start_of_another_model_or_of_other_events_is_refused():
+    training = Training(steps=1)
+    with pytest.raises(InputError, match=r"embedding is \(4, 8\), but in this model is \(5, 8\)"):
+        fit(MODEL, DATA, training, start=MODEL.init(VOCAB - 1, 0))
+    more = MODEL.init(VOCAB, 0) | {"bias": torch.zeros(3)}
+    with pytest.raises(InputError, match=r"bias is \(3,\), but in this model is not there"):
+        fit(MODEL, DATA, training, start=more)
+    with pytest.raises(InputError, match=r"embedding is not there, but in this model is \(5, 8\)"):
+        fit(MODEL, DATA, training, start={"bias": torch.zeros(3)})
+
+
 @pytest.mark.parametrize("kind", ["free", "next"])
 def test_a_large_summary_is_trained_on_in_factors_and_to_the_same_parameters(kind, monkeypatch):
     torch.manual_seed(0)

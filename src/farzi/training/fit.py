@@ -161,6 +161,15 @@ def advised(summary: Summary) -> Training:
     return Training(lr=advice.lr, batch_size=advice.batch_size, steps=advice.steps, decay=advice.decay)
 
 
+def _check_start(start: Parameters, fresh: Parameters) -> None:
+    """Refuse parameters that are not those of the model that is to be trained."""
+    for name in dict.fromkeys((*fresh, *start)):
+        shapes = [tuple(some[name].shape) if name in some else None for some in (start, fresh)]
+        if shapes[0] != shapes[1]:
+            has, wants = ("is not there" if shape is None else f"is {shape}" for shape in shapes)
+            raise InputError(f"start is of another model or of other events: {name} {has}, but in this model {wants}")
+
+
 def fit(
     model: SequenceModel,
     data: TrainingSet | Summary,
@@ -168,21 +177,23 @@ def fit(
     score: Score | None = None,
     *,
     loss: FitLoss = sequence_loss,
+    start: Parameters | None = None,
     seed: int = 0,
     device: str | None = None,
     observe: Callable[[int, Parameters, float], None] | None = None,
 ) -> Fitted:
-    """Train from fresh parameters with Adam and keep the step that scores best on validation.
+    """Train with Adam, from fresh parameters or others, and keep the step that scores best on validation.
 
     Args:
-        model: what to train; on a summary it is made to read no farther than the sequences reach, as what stands
-            beyond stays untrained.
+        model: what to train; from fresh parameters it is made to read no farther than a summary's sequences reach, as
+            what stands beyond stays untrained.
         data: what to train on.
         training: how; None takes what the summary's card advises, and the defaults for other data.
         score: judges parameters; higher is better. None takes all steps and keeps the last.
         loss: what is lowered; cross-entropy over all events by default. One of your own may draw random numbers by
             torch. It sees a very large summary as :class:`farzi.models.Factored`.
-        seed: of the initial parameters, the order of the data and dropout.
+        start: parameters to go on from, of this model and these events; None draws fresh ones.
+        seed: of fresh parameters, the order of the data and dropout.
         device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
             are. Other data says itself where its batches are.
         observe: called at every look with the step, the parameters and their score, not a number if nothing is scored.
@@ -191,17 +202,21 @@ def fit(
         the model as it was trained, with its parameters.
 
     Raises:
-        InputError: a summary has more positions than the model reads, or torch cannot compute on the device.
+        InputError: a summary has more positions than the model reads, the start is that of another model or other
+            events, or torch cannot compute on the device.
     """
     began = time.monotonic()
     if isinstance(data, Summary):
         check_length(data, model)
-        model = shortened(model, data.factors.length)
+        model = model if start else shortened(model, data.factors.length)
         training = training or advised(data)
         data = as_training_set(data.factors if device is None else data.factors.to(find_device(device)))
     training = training or Training()
     every = training.steps_between_looks(data)
-    parameters = {k: v.to(data.device).requires_grad_() for k, v in model.init(data.vocab_size, seed).items()}
+    fresh = model.init(data.vocab_size, seed)
+    if start is not None:
+        _check_start(start, fresh)
+    parameters = {name: part.to(data.device, copy=True).requires_grad_() for name, part in (start or fresh).items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
     batches = data.batches(training.batch_size, torch.Generator().manual_seed(seed))
     curve: list[tuple[int, float]] = []
