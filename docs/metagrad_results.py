@@ -6,7 +6,7 @@ BASE = {"vocab": 1349, "sequences": 50, "dim": 32}
 HEAD = {
     "whole": "whole, after other work",
     "bare matrix products": "the bare matrix products, after other work",
-    "matrix products": "matrix products in it, as the profiler says of it and of what follows",
+    "matrix products": "matrix products in it; this and what follows by the profiler",
 }
 SIZES = {"vocab": "events V", "sequences": "synthetic sequences", "dim": "width d"}
 

@@ -38,11 +38,13 @@ def _add_train_options(parser: ArgumentParser) -> None:
 def _train(call: Call) -> None:
     options, device, summary = call.options, find_device(call.options.device), load(call.options.summary)
     check_writable(options.output)
-    start = None if options.start is None else _start(options.start, summary)
-    if start is not None and options.model is not None:
-        raise InputError("--start brings a model with it; leave out --model")
-    model = start.model if start else options.model or build_model(summary.card.model)
-    model = model if start else shortened(model, summary.factors.length)
+    if options.start is None:
+        start, model = None, shortened(options.model or build_model(summary.card.model), summary.factors.length)
+    else:
+        start = _start(options.start, summary)
+        model = start.model
+        if options.model is not None:
+            raise InputError("--start brings a model with it; leave out --model")
     task, training, score = None, advised(summary), None
     if options.data is not None or options.text is not None:
         task = task_of(read_data(options, summary=summary), device)

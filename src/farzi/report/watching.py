@@ -37,7 +37,7 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
     def start() -> None:
         show("start", None, "real sequences and what teachers expect after them, then a first judgement")
 
-    share: float | None = None
+    share = 0.0
 
     def judgement(step: int) -> None:
         show("distillation", share, f"step {step} of {loop.steps}, students are trained to judge it")
