@@ -193,6 +193,8 @@ def test_training_goes_on_from_other_parameters_and_leaves_them_alone():
     before = {name: part.clone() for name, part in start.items()}
     training = Training(lr=1e-9, batch_size=2, steps=1)
     fitted = fit(MODEL, DATA, training, start=start)
+    live = {name: part.clone().requires_grad_() * 1 for name, part in start.items()}
+    assert same(fit(MODEL, DATA, training, start=live).parameters, fitted.parameters), "wherever they come from"
     assert same(start, before)
     assert not any(part.requires_grad for part in start.values())
     for name, part in before.items():

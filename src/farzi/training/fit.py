@@ -208,7 +208,7 @@ def fit(
     began = time.monotonic()
     if isinstance(data, Summary):
         check_length(data, model)
-        model = model if start else shortened(model, data.factors.length)
+        model = shortened(model, data.factors.length) if start is None else model
         training = training or advised(data)
         data = as_training_set(data.factors if device is None else data.factors.to(find_device(device)))
     training = training or Training()
@@ -216,7 +216,8 @@ def fit(
     fresh = model.init(data.vocab_size, seed)
     if start is not None:
         _check_start(start, fresh)
-    parameters = {name: part.to(data.device, copy=True).requires_grad_() for name, part in (start or fresh).items()}
+    initial = {name: part.detach() for name, part in (fresh if start is None else start).items()}
+    parameters = {name: part.to(data.device, copy=True).requires_grad_() for name, part in initial.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
     batches = data.batches(training.batch_size, torch.Generator().manual_seed(seed))
     curve: list[tuple[int, float]] = []
