@@ -3,8 +3,8 @@
     python benchmarks/metagrad_profile.py --json results/metagrad-profile.json
 
 The problem is that of the headline: SASRec on 10 of 50 soft sequences a step, T = 100. The time of an inner step beyond
-gradient and Hessian-vector product goes into gathering batches, the optimiser and its adjoint, checks, and, shared out
-over the steps, the outer loss. Beside it stand the bare matrix products that have a side of the vocabulary, as in
+its two programs, there and back, goes into adding up what examples get, checks, and, shared out over the steps, the
+outer loss. Beside it stand the bare matrix products that have a side of the vocabulary, as in
 benchmarks/metagrad.py; programs called from C++ tell the profiler nothing. For torchopt, where it is installed, matrix
 products are what the profiler says of all of them.
 
@@ -28,8 +28,8 @@ from metagrad_contenders.summary import commit, machine
 from torch.profiler import ProfilerActivity, profile
 
 import farzi
+from farzi import metagrad
 from farzi.files import write_json
-from farzi.metagrad import Compiled
 
 BATCH, STEPS, REPEATS, PRODUCT_REPEATS = 10, 100, 7, 20
 OPERATIONS = {
@@ -69,7 +69,7 @@ def main() -> None:
 
 def measure(problem: Problem) -> dict[str, dict[str, float]]:
     """Milliseconds of an inner step by what they are spent on: medians of turns, everybody once in each."""
-    programs = Compiled()
+    programs = metagrad.Compiled()
     some = replace(problem, inputs=problem.inputs[:BATCH], targets=problem.targets[:BATCH])
     turns = {"farzi compiled": lambda: {**farzi_step(problem, programs), "matrix products": products(some)}}
     try:
@@ -87,7 +87,7 @@ def measure(problem: Problem) -> dict[str, dict[str, float]]:
     }
 
 
-def farzi_step(problem: Problem, programs: Compiled) -> dict[str, float]:
+def farzi_step(problem: Problem, programs: metagrad.Compiled) -> dict[str, float]:
     """A step of farzi with compiled steps, and how much of it are calls of the programs."""
     spent = Counter[str]()
 
@@ -113,7 +113,7 @@ def head(problem: Problem) -> dict[str, dict[str, float]]:
     """Milliseconds of the head's gradient and Hessian-vector product by operation, and of their bare products."""
     found = floor.measure(problem, PRODUCT_REPEATS)
     parts: dict[str, dict[str, float]] = {}
-    for name, compute in floor.computations(problem).items():
+    for name, compute in floor.computations(problem, metagrad.Eager()).items():
         if not name.startswith("head"):
             continue
         with profile(activities=[ProfilerActivity.CPU]) as record:
@@ -123,7 +123,8 @@ def head(problem: Problem) -> dict[str, dict[str, float]]:
         for event in record.key_averages():
             spent[OPERATIONS.get(event.key, "all else")] += event.self_cpu_time_total / 1000 / PRODUCT_REPEATS
         bare, whole = (1000 * found[name][key] for key in ("floor_seconds", "seconds"))
-        parts[name] = {"whole": whole, "bare matrix products": bare, **dict(spent.most_common())}
+        compiled = 1000 * found[name]["compiled_seconds"]
+        parts[name] = {"whole": whole, "compiled": compiled, "bare matrix products": bare, **dict(spent.most_common())}
     return parts
 
 

@@ -26,8 +26,9 @@ are higher than they need be.
 
 
 def measure(problem: Problem, repeats: int) -> dict:
-    """Median seconds of the computations and of their bare products, taken in turn."""
-    tasks = computations(problem)
+    """Median seconds of the computations, as they are written and compiled, and of their bare products, in turn."""
+    tasks = computations(problem, metagrad.Eager())
+    tasks |= {f"{name} compiled": task for name, task in computations(problem, metagrad.Compiled()).items()}
     floors = {
         "head gradient": HEAD_GRADIENT,
         "head hvp": HEAD_HVP,
@@ -41,8 +42,10 @@ def measure(problem: Problem, repeats: int) -> dict:
     return {
         name: {
             "seconds": seconds[name],
+            "compiled_seconds": seconds[f"{name} compiled"],
             "floor_seconds": seconds[f"{name} floor"],
             "ratio": seconds[name] / seconds[f"{name} floor"],
+            "compiled_ratio": seconds[f"{name} compiled"] / seconds[f"{name} floor"],
             "products": [_describe(operands, product) for product in products],
         }
         for name, products in floors.items()
@@ -61,37 +64,42 @@ def interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def computations(problem: Problem) -> dict[str, Callable[[], object]]:
+def computations(problem: Problem, execution: metagrad.Execution) -> dict[str, Callable[[], object]]:
     """Gradient and Hessian-vector product as farzi makes them, of the output head alone and of the whole model."""
     model, layout = problem.model, metagrad.Layout.of(problem.parameters)
     weights = layout.flatten(problem.parameters)
     direction = torch.randn_like(weights)
     batch = {"inputs": problem.inputs, "targets": problem.targets}
     target = problem.targets.flatten(0, 1)
-    normal = torch.randn(len(target), model.dim)
-    hidden, hidden_dot = (x.requires_grad_() for x in (normal, torch.randn_like(normal)))
-    weight = problem.parameters["embedding"].clone().requires_grad_()
-    weight_dot = torch.randn_like(weight).detach()
-    soft = target.clone().requires_grad_()
+    hidden, hidden_dot = torch.randn(2, len(target), model.dim)
+    weight = problem.parameters["embedding"]
+    weight_dot = torch.randn_like(weight)
 
     def loss(parameters: metagrad.Tensors, batch: metagrad.Tensors) -> Tensor:
         return sequence_loss(model, parameters, Batch(**batch))
 
-    def head_gradient():
-        return torch.autograd.grad(softmax_cross_entropy(hidden, weight, target), [hidden, weight])
-
-    def head_hvp():
-        with forward_ad.dual_level():
-            duals = forward_ad.make_dual(hidden, hidden_dot), forward_ad.make_dual(weight, weight_dot)
-            slope = forward_ad.unpack_dual(softmax_cross_entropy(*duals, soft)).tangent
-        return torch.autograd.grad(slope, [hidden, weight, soft, hidden_dot])
-
+    head = softmax_cross_entropy, layout, hidden, weight, target
+    whole = loss, layout, weights, batch
     return {
-        "head gradient": head_gradient,
-        "head hvp": head_hvp,
-        "model gradient": lambda: metagrad.gradient(loss, layout, weights, batch),
-        "model hvp": lambda: metagrad.reverse_over_forward(loss, layout, weights, batch, direction),
+        "head gradient": lambda: execution(_head_gradient, *head),
+        "head hvp": lambda: execution(_head_hvp, *head, hidden_dot, weight_dot),
+        "model gradient": lambda: execution(metagrad.gradient, *whole),
+        "model hvp": lambda: execution(metagrad.reverse_over_forward, *whole, direction),
     }
+
+
+def _head_gradient(head: Callable[..., Tensor], _: metagrad.Layout, hidden: Tensor, weight: Tensor, target: Tensor):
+    leaves = [x.detach().requires_grad_() for x in (hidden, weight)]
+    return torch.autograd.grad(head(*leaves, target), leaves)
+
+
+def _head_hvp(head: Callable[..., Tensor], _: metagrad.Layout, *tensors: Tensor):
+    hidden, weight, target, hidden_dot = leaves = [x.detach().requires_grad_() for x in tensors[:4]]
+    with forward_ad.dual_level():
+        duals = forward_ad.make_dual(hidden, hidden_dot), forward_ad.make_dual(weight, tensors[4])
+        slope = forward_ad.unpack_dual(head(*duals, target)).tangent
+    assert slope is not None
+    return torch.autograd.grad(slope, leaves)
 
 
 def _operands(problem: Problem) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@ import torch
 from oracles import relative
 
 from farzi.metagrad.adam import Adam
-from farzi.metagrad.optimizer import Rates
 from farzi.metagrad.tensors import Layout
 from farzi.metagrad.unroll import InnerRun
 
@@ -27,7 +26,7 @@ def test_step_is_torchs(beta1, beta2, epsilon, decay):
         )
         theirs.grad = grad.clone()
         reference.step()
-        state = optimizer.step(state, grad, Rates(0.03, decay))
+        state = optimizer.step(state, grad, optimizer.rates(step, 0.03, decay))
         assert state.count == step
         torch.testing.assert_close(state.weights, theirs.detach(), rtol=1e-12, atol=1e-14)
     moments = reference.state[theirs]
@@ -38,9 +37,9 @@ def test_step_is_torchs(beta1, beta2, epsilon, decay):
 def test_step_leaves_the_state_alone():
     optimizer = Adam()
     grad = torch.tensor([1.0, -2.0])
-    state = optimizer.step(optimizer.init(torch.tensor([0.5, 0.25])), grad, Rates(0.1))
+    state = optimizer.step(optimizer.init(torch.tensor([0.5, 0.25])), grad, optimizer.rates(1, 0.1))
     before = [part.clone() for part in (state.weights, *state.moments.values(), grad)]
-    optimizer.step(state, grad, Rates(0.1))
+    optimizer.step(state, grad, optimizer.rates(2, 0.1))
     assert state.count == 1
     for now, then in zip([state.weights, *state.moments.values(), grad], before, strict=True):
         assert torch.equal(now, then)

@@ -1,4 +1,4 @@
-"""Compiled programs of gradients and Hessian-vector products against the functions themselves."""
+"""Compiled programs of steps there and back against the functions themselves."""
 
 import logging
 import shutil
@@ -17,6 +17,7 @@ from farzi.metagrad.hvp import gradient, reverse_over_forward
 from farzi.metagrad.segments import Segments
 from farzi.metagrad.tensors import Layout
 from farzi.metagrad.unroll import InnerRun, MetaGradient
+from farzi.metagrad.unstep import Unstep
 
 compiles = pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="torch.compile needs a C++ compiler on a CPU"
@@ -26,16 +27,18 @@ LAYOUT = Layout({"w": torch.Size([3])})
 WEIGHTS = torch.tensor([1.0, 2.0, 3.0])
 
 
-def differentiate(problem: Problem, how: Execution, batch: int = 4, loss=None) -> MetaGradient:
-    """Five steps in segments, so that every step is taken twice and has to come out the same."""
-    run = InnerRun(loss=loss or problem.loss, layout=problem.layout, replay=Segments(), execution=how)
+def differentiate(problem: Problem, how: Execution, batch: int = 4, loss=None, replay=None) -> MetaGradient:
+    """Five steps in segments, so that every step is taken twice and has to come out the same; each has its rates."""
+    run = InnerRun(loss=loss or problem.loss, layout=problem.layout, replay=replay or Segments(), execution=how)
     schedule = torch.randint(NUM_EXAMPLES, (5, batch), generator=torch.Generator().manual_seed(0))
     start = Adam().init(problem.weights)
-    return run.differentiate(problem.outer, start, problem.examples, schedule, 0.01, shared=problem.shared)
+    lr, decay = torch.linspace(0.01, 0.02, 5), torch.linspace(0, 0.3, 5)
+    return run.differentiate(problem.outer, start, problem.examples, schedule, lr, decay=decay, shared=problem.shared)
 
 
 def assert_same(found: MetaGradient, wanted: MetaGradient) -> None:
-    assert relative(found.weights, wanted.weights) < 1e-10
+    for part in ("weights", "lr", "decay"):
+        assert relative(getattr(found, part), getattr(wanted, part)) < 1e-10, part
     for name, part in (wanted.examples | wanted.shared).items():
         assert relative((found.examples | found.shared)[name], part) < 1e-10, name
 
@@ -65,13 +68,21 @@ def test_programs_give_what_the_functions_give(name):
 
 @compiles
 @pytest.mark.slow
+def test_a_step_is_undone_by_a_program():
+    problem = PROBLEMS["linear"]()
+    found, wanted = (differentiate(problem, how, replay=Unstep()) for how in (Compiled(), Eager()))
+    assert_same(found, wanted)
+
+
+@compiles
+@pytest.mark.slow
 def test_programs_are_made_once_for_each_shape(log):
     problem, how = PROBLEMS["linear"](), Compiled()
     for batch, made in ((4, 2), (4, 2), (3, 4), (4, 4)):
         assert_same(differentiate(problem, how, batch), differentiate(problem, Eager(), batch))
         assert len(log.records) == made
-    assert "gradient of this loss is compiled, which took" in log.records[0].getMessage()
-    assert "reverse_over_forward of this loss is compiled" in log.records[1].getMessage()
+    assert "a gradient step of this loss is compiled, which took" in log.records[0].getMessage()
+    assert "a step back by reverse_over_forward of this loss is compiled" in log.records[1].getMessage()
 
 
 @compiles
@@ -90,10 +101,9 @@ def test_a_loss_that_looks_at_numbers_cannot_be_compiled():
     def loss(p, _):
         return (p["w"].square() if float(p["w"].detach().sum()) > 0 else p["w"]).sum()
 
-    refused = pytest.raises(CompileError, match=r"gradient of this loss cannot be compiled .*Eager\(\)")
-    with refused:
+    with pytest.raises(CompileError, match=r"gradient of this loss cannot be compiled .*Eager\(\)"):
         Compiled()(gradient, loss, LAYOUT, WEIGHTS, {})
-    with refused:
+    with pytest.raises(CompileError, match=r"a gradient step of this loss cannot be compiled .*Eager\(\)"):
         differentiate(PROBLEMS[LOOKS_AT_NUMBERS](), Compiled())
 
 

@@ -14,7 +14,6 @@ from farzi.metagrad import (
     SGD,
     Adam,
     InnerRun,
-    Rates,
     Replay,
     ReplayError,
     Segments,
@@ -43,13 +42,13 @@ class Trainer:
     def advance(self, number: int, state: State) -> Step:
         self.asked.append(number)
         grad = self.gradient(number, state.weights)
-        after = Adam().step(state, grad, Rates(0.1))
+        after = Adam().step(state, grad, Adam().rates(state.count + 1, 0.1))
         self.count(after)
         return Step(number, state, grad, after)
 
     def retreat(self, number: int, state: State) -> Step:
         self.asked.append(f"back {number}")
-        weights = Adam().weights_before(state, Rates(0.1))
+        weights = Adam().weights_before(state, Adam().rates(state.count, 0.1))
         grad = self.gradient(number, weights)
         before = State(state.count - 1, weights, Adam().undo(state.moments, grad))
         self.count(before)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from farzi.metagrad.optimizer import Rates
 from farzi.metagrad.sgd import SGD
 
 KINDS = [SGD(), SGD(momentum=0.9), SGD(momentum=0.5, nesterov=True)]
@@ -24,7 +23,7 @@ def test_step_is_torchs(optimizer, decay):
         with torch.no_grad():
             theirs *= 1 - 0.05 * decay
         reference.step()
-        state = optimizer.step(state, grad, Rates(0.05, decay))
+        state = optimizer.step(state, grad, optimizer.rates(1, 0.05, decay))
         assert state.count == step
         torch.testing.assert_close(state.weights, theirs.detach(), rtol=1e-12, atol=1e-14)
     if optimizer.momentum:
@@ -36,9 +35,9 @@ def test_step_is_torchs(optimizer, decay):
 @kinds
 def test_step_leaves_the_state_alone(optimizer):
     grad = torch.tensor([1.0, -2.0])
-    state = optimizer.step(optimizer.init(torch.tensor([0.5, 0.25])), grad, Rates(0.1, 0.1))
+    state = optimizer.step(optimizer.init(torch.tensor([0.5, 0.25])), grad, optimizer.rates(1, 0.1, 0.1))
     before = [part.clone() for part in (state.weights, *state.moments.values(), grad)]
-    optimizer.step(state, grad, Rates(0.1, 0.1))
+    optimizer.step(state, grad, optimizer.rates(1, 0.1, 0.1))
     assert state.count == 1
     for now, then in zip([state.weights, *state.moments.values(), grad], before, strict=True):
         assert torch.equal(now, then)

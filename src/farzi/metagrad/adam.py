@@ -47,21 +47,26 @@ class Adam(Optimizer):
         """``first`` and ``second``, the means of gradients and of their squares."""
         return {"first": torch.zeros_like(weights), "second": torch.zeros_like(weights)}
 
-    def update(self, count: int, moments: Tensors, grad: Tensor) -> Tensors:  # noqa: ARG002
+    def corrections(self, count: int) -> tuple[float, ...]:
+        """For the bias of both means: of their quotient; of ``epsilon_root`` and ``epsilon``, beside what is biased."""
+        bias = 1 - self.beta2**count
+        return bias**0.5 / (1 - self.beta1**count), self.epsilon_root * bias, self.epsilon * bias**0.5
+
+    def update(self, moments: Tensors, grad: Tensor) -> Tensors:
         """Move both means towards the gradient and its square."""
         second = (moments["second"] * self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
         return {"first": torch.lerp(grad, moments["first"], self.beta1), "second": second}
 
-    def direction(self, count: int, moments: Tensors, grad: Tensor | None) -> Tensor:  # noqa: ARG002
+    def direction(self, corrections: tuple[float, ...], moments: Tensors, grad: Tensor | None) -> Tensor:  # noqa: ARG002
         """The first mean over the root of the second, both without their bias."""
-        _, denominator = self._roots(count, moments["second"])
-        return (moments["first"] / denominator).mul_(self._correction(count))
+        _, denominator = self._roots(corrections, moments["second"])
+        return (moments["first"] / denominator).mul_(corrections[0])
 
     def direction_adjoint(
-        self, count: int, moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
+        self, corrections: tuple[float, ...], moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
     ) -> tuple[Tensor, Tensors]:
         """docs/method.md, section 2; where ``v = 0`` nothing flows through the second moment."""
-        d_first, through_second = self._through(count, moments, d_direction)
+        d_first, through_second = self._through(corrections, moments, d_direction)
         d_first += d_moments["first"]
         d_second = through_second.add_(d_moments["second"])
         d_grad = (grad * d_second).mul_(2 * (1 - self.beta2)).add_(d_first, alpha=1 - self.beta1)
@@ -74,21 +79,18 @@ class Adam(Optimizer):
         second.clamp_min_(0)  # rounding may leave a little less than the nothing that there was
         return {"first": first, "second": second}
 
-    def _through(self, count: int, moments: Tensors, d_direction: Tensor) -> tuple[Tensor, Tensor]:
+    def _through(self, corrections: tuple[float, ...], moments: Tensors, d_direction: Tensor) -> tuple[Tensor, Tensor]:
         """What a direction's cotangent adds to those of the two moments after the step."""
-        root, denominator = self._roots(count, moments["second"])
-        d_first = (d_direction / denominator).mul_(self._correction(count))
+        root, denominator = self._roots(corrections, moments["second"])
+        d_first = (d_direction / denominator).mul_(corrections[0])
         d_second = (d_first * moments["first"]).div_(root * denominator).mul_(-0.5)
         return d_first, d_second.masked_fill_(root == 0, 0)
 
-    def _correction(self, count: int) -> float:
-        return (1 - self.beta2**count) ** 0.5 / (1 - self.beta1**count)
-
-    def _roots(self, count: int, second: Tensor) -> tuple[Tensor, Tensor]:
+    def _roots(self, corrections: tuple[float, ...], second: Tensor) -> tuple[Tensor, Tensor]:
         """The second moment's root, and the denominator: both still biased, which the correction mends."""
-        bias = 1 - self.beta2**count
-        root = (second + self.epsilon_root * bias if self.epsilon_root else second).sqrt()
-        return root, root + self.epsilon * bias**0.5
+        _, under_root, beside_root = corrections
+        root = (second + under_root if self.epsilon_root else second).sqrt()
+        return root, root + beside_root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +103,10 @@ class FoldedAdam(Adam):
     """
 
     def direction_adjoint(
-        self, count: int, moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
+        self, corrections: tuple[float, ...], moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
     ) -> tuple[Tensor, Tensors]:
         """Both effects in the first moment's cotangent; the second one's stays zero."""
-        d_first, through_second = self._through(count, moments, d_direction)
+        d_first, through_second = self._through(corrections, moments, d_direction)
         folded = d_first.addcmul_(through_second, grad, value=2 * (1 - self.beta2) / (1 - self.beta1))
         folded += d_moments["first"]
         return folded * (1 - self.beta1), {"first": folded.mul_(self.beta1), "second": d_moments["second"]}

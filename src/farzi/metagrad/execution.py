@@ -1,12 +1,13 @@
-"""How gradients and Hessian-vector products are executed: as they are written, or compiled."""
+"""How inner steps, there and back, are executed: as they are written, or compiled."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
+import torch._inductor
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -21,7 +22,7 @@ _PLAIN = {torch.ops.aten._efficientzerotensor.default: torch.zeros}
 
 
 class Execution(Protocol):
-    """A way to call a pure function of tensors, such as :func:`gradient` or an engine."""
+    """A way to call a pure function of tensors and numbers, such as a step of an inner run."""
 
     def __call__(self, function: Callable[..., Any], loss: Loss, layout: Layout, *tensors: Any) -> Any:
         """Return ``function(loss, layout, *tensors)``."""
@@ -43,9 +44,9 @@ class CompileError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """As programs that ``torch.compile`` makes of all operations of a gradient or a Hessian-vector product.
+    """As programs that torch's compiler makes of all operations of a step, or of the way back over one.
 
-    The function is traced with its derivatives in it, so that nothing is ever differentiated through a program, which
+    A function is traced with its derivatives in it, so that nothing is ever differentiated through a program, which
     torch cannot do twice (pytorch#91469). There is a program for each function, loss and set of shapes; making it takes
     some 10 to 60 seconds, which are logged, and on a CPU needs a C++ compiler. Hand in the same loss every time, not a
     new lambda, or there is nothing to be used again. The loss must do the same operations whatever the numbers are.
@@ -70,6 +71,7 @@ class Compiled:
         Raises:
             CompileError: it cannot be compiled, or the program's first result is not that of the function.
         """
+        tensors = _with_tensors(tensors)
         key = (function, loss, tuple(layout.shapes.items()), _signature(tensors))
         with torch.no_grad():
             if key in self._programs:
@@ -98,8 +100,19 @@ def _program(function: Callable[..., Any], tensors: tuple[Any, ...]) -> Callable
         if node.op == "call_function" and not node.users and not (schema and schema.is_mutable):
             traced.graph.erase_node(node)
     traced.recompile()
-    # Called from C++ rather than from Python, short operations follow each other faster.
-    return torch.compile(traced, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+    for node in traced.graph.nodes:
+        node.meta.clear()  # each tensor was traced by itself, which the compiler takes for a mistake
+    # Not by torch.compile, which asks at every call whether the graph is still the same. Called from C++ rather than
+    # from Python, short operations follow each other faster.
+    return cast(Any, torch._inductor.compile)(traced, list(tensors), options={"cpp_wrapper": True})
+
+
+def _with_tensors(value: Any) -> Any:
+    """Numbers in tuples as tensors: a program would take them for constants."""
+    if isinstance(value, tuple):
+        parts = [_with_tensors(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return torch.tensor(value, dtype=torch.float64) if isinstance(value, int | float) else value
 
 
 def _flat(value: Any) -> Iterator[tuple[str, Tensor]]:

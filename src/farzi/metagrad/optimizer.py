@@ -38,15 +38,17 @@ class Cotangent(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The numbers of one step that may be learned.
+    """The numbers of one step; see :meth:`Optimizer.rates`.
 
     Args:
         lr: learning rate.
         decay: decoupled weight decay (Loshchilov and Hutter, 2019, arXiv 1711.05101): weights shrink by ``lr * decay``.
+        corrections: what the rule takes from the number of the step.
     """
 
     lr: float
-    decay: float = 0.0
+    decay: float
+    corrections: tuple[float, ...]
 
 
 class Optimizer(ABC):
@@ -64,16 +66,20 @@ class Optimizer(ABC):
         """The moments before the first step."""
 
     @abstractmethod
-    def update(self, count: int, moments: Tensors, grad: Tensor) -> Tensors:
-        """The moments after step number ``count``, counted from 1."""
+    def corrections(self, count: int) -> tuple[float, ...]:
+        """What the rule takes from the number of a step, counted from 1."""
 
     @abstractmethod
-    def direction(self, count: int, moments: Tensors, grad: Tensor | None) -> Tensor:
+    def update(self, moments: Tensors, grad: Tensor) -> Tensors:
+        """The moments after a step."""
+
+    @abstractmethod
+    def direction(self, corrections: tuple[float, ...], moments: Tensors, grad: Tensor | None) -> Tensor:
         """The direction of a step, from the moments after it and its gradient; reversible rules need no gradient."""
 
     @abstractmethod
     def direction_adjoint(
-        self, count: int, moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
+        self, corrections: tuple[float, ...], moments: Tensors, grad: Tensor, d_direction: Tensor, d_moments: Tensors
     ) -> tuple[Tensor, Tensors]:
         """Derivatives by gradient and moments before a step, from those by direction and moments after it."""
 
@@ -92,22 +98,34 @@ class Optimizer(ABC):
         """
         return State(0, weights, self.zero_moments(weights))
 
+    def rates(self, count: int, lr: float, decay: float = 0.0) -> Rates:
+        """The numbers of a step.
+
+        Args:
+            count: number of the step, counted from 1.
+            lr: learning rate.
+            decay: decoupled weight decay.
+
+        Returns:
+            both, with what the rule takes from the number.
+        """
+        return Rates(lr, decay, self.corrections(count))
+
     def step(self, state: State, grad: Tensor, rates: Rates) -> State:
         """One step.
 
         Args:
             state: before the step; not changed.
             grad: gradient at ``state.weights``, ``(size,)``.
-            rates: learning rate and decay.
+            rates: of the step.
 
         Returns:
             the state after the step.
         """
-        count = state.count + 1
-        moments = self.update(count, state.moments, grad)
-        direction = self.direction(count, moments, grad)
-        kept = state.weights * (1 - rates.lr * rates.decay) if rates.decay else state.weights
-        return State(count, torch.add(kept, direction, alpha=-rates.lr), moments)
+        moments = self.update(state.moments, grad)
+        direction = self.direction(rates.corrections, moments, grad)
+        kept = state.weights * (1 - rates.lr * rates.decay)
+        return State(state.count + 1, kept - direction * rates.lr, moments)
 
     def weights_before(self, after: State, rates: Rates) -> Tensor:
         """Undo a step's change of the weights.
@@ -124,8 +142,8 @@ class Optimizer(ABC):
         """
         if not self.reversible:
             raise ValueError(f"{self} cannot be undone; replay with StoreAll(), Segments() or Tree() instead")
-        moved = self.direction(after.count, after.moments, None)
-        return torch.add(after.weights, moved, alpha=rates.lr) / (1 - rates.lr * rates.decay)
+        moved = self.direction(rates.corrections, after.moments, None)
+        return (after.weights + moved * rates.lr) / (1 - rates.lr * rates.decay)
 
     def adjoint(
         self, before: State, grad: Tensor, after: State, rates: Rates, d: Cotangent
@@ -146,9 +164,10 @@ class Optimizer(ABC):
             the gradient's cotangent ``(size,)``; the cotangent of the state before the step, but for the path through
             the gradient; the derivatives by learning rate and decay, scalars.
         """
-        direction = self.direction(after.count, after.moments, grad)
+        direction = self.direction(rates.corrections, after.moments, grad)
         shrunk = torch.dot(d.weights, before.weights)
         d_lr = -torch.dot(d.weights, direction) - rates.decay * shrunk
-        d_grad, moments = self.direction_adjoint(after.count, after.moments, grad, d.weights * -rates.lr, d.moments)
-        weights = d.weights * (1 - rates.lr * rates.decay) if rates.decay else d.weights
+        d_direction = d.weights * -rates.lr
+        d_grad, moments = self.direction_adjoint(rates.corrections, after.moments, grad, d_direction, d.moments)
+        weights = d.weights * (1 - rates.lr * rates.decay)
         return d_grad, Cotangent(weights, moments), (d_lr, -rates.lr * shrunk)

@@ -39,11 +39,15 @@ class SGD(Optimizer):
         """``velocity``, or nothing without momentum."""
         return {"velocity": torch.zeros_like(weights)} if self.momentum else {}
 
-    def update(self, count: int, moments: Tensors, grad: Tensor) -> Tensors:  # noqa: ARG002
+    def corrections(self, count: int) -> tuple[float, ...]:  # noqa: ARG002
+        """None: all steps are alike."""
+        return ()
+
+    def update(self, moments: Tensors, grad: Tensor) -> Tensors:
         """Slow down, and add the gradient."""
         return {name: grad.add(velocity, alpha=self.momentum) for name, velocity in moments.items()}
 
-    def direction(self, count: int, moments: Tensors, grad: Tensor | None) -> Tensor:  # noqa: ARG002
+    def direction(self, corrections: tuple[float, ...], moments: Tensors, grad: Tensor | None) -> Tensor:  # noqa: ARG002
         """The velocity, Nesterov's look ahead of it, or the gradient."""
         if self.reversible:
             return moments["velocity"]
@@ -52,7 +56,7 @@ class SGD(Optimizer):
 
     def direction_adjoint(
         self,
-        count: int,  # noqa: ARG002
+        corrections: tuple[float, ...],  # noqa: ARG002
         moments: Tensors,
         grad: Tensor,  # noqa: ARG002
         d_direction: Tensor,

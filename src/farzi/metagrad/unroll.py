@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,7 +60,7 @@ class InnerRun:
         optimizer: the inner optimiser.
         replay: how states are kept for the way back.
         engines: ways to make Hessian-vector products; the first that the loss allows is used.
-        execution: how gradients and Hessian-vector products are executed.
+        execution: how steps, there and back, are executed.
 
     Raises:
         ValueError: there is no engine.
@@ -141,26 +142,23 @@ class InnerRun:
         trainer = _Trainer(self, examples, shared or {}, schedule, lr, decay, start.weights.dtype)
         final, steps = self.replay.forward(trainer, start, len(schedule))
         value, d_weights = gradient(lambda parameters, _: outer(parameters), self.layout, final.weights, {})
-        _check_finite(self.layout.unflatten(d_weights), "the outer loss")
+        _check_finite(self.layout, d_weights, "the outer loss")
         d = Cotangent(d_weights, self.optimizer.zero_moments(d_weights))
         d_inputs = {name: torch.zeros_like(part) for name, part in trainer.differentiable.items()}
         d_rates = d_weights.new_zeros(2, len(schedule))
-        hvp = _FirstThatWorks(self.engines, self.execution)
+        way_back = _FirstThatWorks(self)
         for step in steps:
-            indices, rates = schedule[step.number], trainer.rates[step.number]
-            d_grad, d, by_rates = self.optimizer.adjoint(step.before, step.grad, step.after, rates, d)
-            d_rates[:, step.number] = torch.stack(by_rates)
-            batch = trainer.batch(step.number)
-            product, mixed = hvp(self.loss, self.layout, step.before.weights, batch, d_grad)
-            d = d._replace(weights=d.weights + product)
+            rates, rows = trainer.rates(step.number, step.after.count), trainer.rows(step.number)
+            by_rates, d, mixed = way_back(rates, *step.before[1:], step.grad, *step.after[1:], *d, *rows)
+            d_rates[:, step.number] = by_rates
             try:
-                _check_finite(self.layout.unflatten(d.weights) | mixed, f"inner step {step.number}, on the way back")
+                _check_finite(self.layout, d.weights, f"inner step {step.number}, on the way back", mixed)
             except NonFiniteError as error:
                 steps.throw(error)
                 raise
             for name, part in mixed.items():
                 if name in examples:
-                    d_inputs[name].index_add_(0, indices, part)
+                    d_inputs[name].index_add_(0, schedule[step.number], part)
                 else:
                     d_inputs[name] += part
         return MetaGradient(
@@ -191,48 +189,138 @@ class _Trainer:
             raise ValueError(f"{sorted(both)} are names of examples and of shared tensors; give them different ones")
         self.run, self.examples, self.shared, self.schedule, self.dtype = run, examples, shared, schedule, dtype
         steps = len(schedule)
-        pairs = zip(_each("lr", lr, steps), _each("decay", decay, steps), strict=True)
-        self.rates = [Rates(*pair) for pair in pairs]
+        self._rates = list(zip(_each("lr", lr, steps), _each("decay", decay, steps), strict=True))
         self.differentiable = {k: part for k, part in {**examples, **shared}.items() if part.is_floating_point()}
 
-    def batch(self, number: int) -> Tensors:
-        indices = self.schedule[number]
-        return {name: part.index_select(0, indices) for name, part in self.examples.items()} | self.shared
+    def rates(self, number: int, count: int) -> Rates:
+        """Of step ``number`` of the run, which is number ``count`` since the optimiser began."""
+        return self.run.optimizer.rates(count, *self._rates[number])
+
+    def rows(self, number: int) -> tuple[Tensors, Tensors, Tensor]:
+        """What :func:`_batch` makes a step's batch of."""
+        return self.examples, self.shared, self.schedule[number]
 
     def advance(self, number: int, state: State) -> Step:
-        grad = self._gradient(number, state.weights)
-        return Step(number, state, grad, self.run.optimizer.step(state, grad, self.rates[number]))
+        grad, weights, moments = self._execute(Forward, number, state.count + 1, state)
+        return Step(number, state, grad, State(state.count + 1, weights, moments))
 
     def retreat(self, number: int, state: State) -> Step:
-        optimizer = self.run.optimizer
-        weights = optimizer.weights_before(state, self.rates[number])
-        grad = self._gradient(number, weights)
-        return Step(number, State(state.count - 1, weights, optimizer.undo(state.moments, grad)), grad, state)
+        grad, weights, moments = self._execute(Undo, number, state.count, state)
+        return Step(number, State(state.count - 1, weights, moments), grad, state)
 
-    def _gradient(self, number: int, weights: Tensor) -> Tensor:
+    def _execute(
+        self, kind: "type[Forward | Undo]", number: int, count: int, state: State
+    ) -> tuple[Tensor, Tensor, Tensors]:
         run = self.run
-        grad: Tensor = run.execution(inner_gradient, run.loss, run.layout, weights.to(self.dtype), self.batch(number))
-        _check_finite(run.layout.unflatten(grad), f"inner step {number}")
-        return grad.to(weights.dtype)
+        step, tensors = kind(run.optimizer, self.dtype), (*state[1:], *self.rows(number))
+        found = run.execution(step, run.loss, run.layout, self.rates(number, count), *tensors)
+        _check_finite(run.layout, found[0], f"inner step {number}")
+        return found
 
 
-def inner_gradient(loss: Loss, layout: Layout, weights: Tensor, batch: Tensors) -> Tensor:
-    """The gradient alone, so that its program does not work out the loss."""
-    return gradient(loss, layout, weights, batch)[1]
+def _gradient(loss: Loss, layout: Layout, weights: Tensor, dtype: torch.dtype, rows: tuple[Any, ...]) -> Tensor:
+    return gradient(loss, layout, weights.to(dtype), _batch(*rows))[1].to(weights.dtype)
+
+
+def _batch(examples: Tensors, shared: Tensors, indices: Tensor) -> Tensors:
+    """Picked where it is used, so that a program need not copy the rows."""
+    return {name: part.index_select(0, indices) for name, part in examples.items()} | shared
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A step as one function of numbers and tensors.
+
+    Args:
+        optimizer: takes the step.
+        dtype: the model's own; states may be finer.
+    """
+
+    optimizer: Optimizer
+    dtype: torch.dtype
+
+    __name__ = "a gradient step"
+
+    def __call__(
+        self, loss: Loss, layout: Layout, rates: Rates, weights: Tensor, moments: Tensors, *rows: Any
+    ) -> tuple[Tensor, Tensor, Tensors]:
+        """From weights and moments before the step to its gradient, and weights and moments after it."""
+        grad = _gradient(loss, layout, weights, self.dtype, rows)
+        after = self.optimizer.step(State(0, weights, moments), grad, rates)
+        return grad, after.weights, after.moments
+
+
+@dataclass(frozen=True)
+class Undo:
+    """A step from its end, as one function of numbers and tensors.
+
+    Args:
+        optimizer: undoes the step.
+        dtype: the model's own; states may be finer.
+    """
+
+    optimizer: Optimizer
+    dtype: torch.dtype
+
+    __name__ = "an undone step"
+
+    def __call__(
+        self, loss: Loss, layout: Layout, rates: Rates, weights: Tensor, moments: Tensors, *rows: Any
+    ) -> tuple[Tensor, Tensor, Tensors]:
+        """From weights and moments after the step to its gradient, and weights and moments before it."""
+        weights = self.optimizer.weights_before(State(0, weights, moments), rates)
+        grad = _gradient(loss, layout, weights, self.dtype, rows)
+        return grad, weights, self.optimizer.undo(moments, grad)
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The way back over a step as one function of numbers and tensors.
+
+    Args:
+        optimizer: took the step.
+        engine: makes the Hessian-vector product.
+    """
+
+    optimizer: Optimizer
+    engine: Hvp
+
+    @property
+    def __name__(self) -> str:
+        return f"a step back by {getattr(self.engine, '__name__', self.engine)}"
+
+    def __call__(
+        self,
+        loss: Loss,
+        layout: Layout,
+        rates: Rates,
+        weights: Tensor,
+        moments: Tensors,
+        grad: Tensor,
+        weights_after: Tensor,
+        moments_after: Tensors,
+        d_weights: Tensor,
+        d_moments: Tensors,
+        *rows: Any,
+    ) -> tuple[Tensor, tuple[Tensor, Tensors], Tensors]:
+        """Derivatives by learning rate and decay ``(2,)``, by the state before the step, and by its batch."""
+        before, after = State(0, weights, moments), State(1, weights_after, moments_after)
+        d = Cotangent(d_weights, d_moments)
+        d_grad, d, by_rates = self.optimizer.adjoint(before, grad, after, rates, d)
+        product, mixed = self.engine(loss, layout, weights, _batch(*rows), d_grad)
+        return torch.stack(by_rates), (d.weights + product, d.moments), mixed
 
 
 class _FirstThatWorks:
-    """Engines in turn until one can differentiate the loss; that one from then on."""
+    """The way back by engines in turn until one can differentiate the loss; by that one from then on."""
 
-    def __init__(self, engines: tuple[Hvp, ...], execution: Execution) -> None:
-        self._engines, self._execution = list(engines), execution
+    def __init__(self, run: InnerRun) -> None:
+        self._run, self._engines = run, list(run.engines)
 
-    def __call__(
-        self, loss: Loss, layout: Layout, weights: Tensor, batch: Tensors, direction: Tensor
-    ) -> tuple[Tensor, Tensors]:
+    def __call__(self, *step: Any) -> tuple[Tensor, Cotangent, Tensors]:
         while len(self._engines) > 1:
             try:
-                result = self._execution(self._engines[0], loss, layout, weights, batch, direction)
+                result = self._by(self._engines[0], step)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:  # NotImplementedError is one
@@ -242,7 +330,12 @@ class _FirstThatWorks:
             else:
                 self._engines = self._engines[:1]
                 return result
-        return self._execution(self._engines[0], loss, layout, weights, batch, direction)
+        return self._by(self._engines[0], step)
+
+    def _by(self, engine: Hvp, step: tuple[Any, ...]) -> tuple[Tensor, Cotangent, Tensors]:
+        run = self._run
+        by_rates, d, mixed = run.execution(Backward(run.optimizer, engine), run.loss, run.layout, *step)
+        return by_rates, Cotangent(*d), mixed
 
 
 def _each(name: str, rate: float | Tensor, steps: int) -> list[float]:
@@ -255,10 +348,11 @@ def _each(name: str, rate: float | Tensor, steps: int) -> list[float]:
     return values
 
 
-def _check_finite(tensors: Tensors, where: str) -> None:
-    """Name the first tensor that is not finite; a sum tells, in one pass, whether it is worth a closer look."""
-    for name, part in tensors.items():
-        if math.isfinite(float(part.sum())):
-            continue
+def _check_finite(layout: Layout, weights: Tensor, where: str, others: Tensors | None = None) -> None:
+    """Name the first tensor that is not finite; sums tell, in one pass, whether it is worth a closer look."""
+    others = others or {}
+    if all(math.isfinite(float(part.sum())) for part in (weights, *others.values())):
+        return
+    for name, part in (layout.unflatten(weights) | others).items():
         if bad := int((~part.isfinite()).sum()):
             raise NonFiniteError(f"{where}: the gradient by {name!r} is not finite in {bad} of {part.numel()} entries")

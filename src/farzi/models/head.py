@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from farzi.models.dual import has_tangent, unpack
 
-CHUNK_ROWS = 256
+CHUNK_ROWS = 512
 """Most positions whose distributions over the whole vocabulary are held at a time."""
 
 CHUNK_ENTRIES = 2**20
