@@ -41,7 +41,6 @@ def quick() -> list[Case]:
         replace(middle, contender=COMPILED),
         *(replace(middle, contender=name, replay="", repeats=1 if name == BY_STEP else 3) for name in OTHERS),
         replace(middle, dtype="float64", repeats=1),
-        *fresh(),
         *(Case(replay=frugal(), steps=steps) for steps in (10, 1000)),
     ]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import torch
-import torch._inductor
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -94,6 +93,8 @@ class Compiled:
 
 def _program(function: Callable[..., Any], tensors: tuple[Any, ...]) -> Callable[..., Any]:
     """Trace a function of tensors and compile what it does."""
+    import torch._inductor  # takes as long to load as torch itself
+
     traced: GraphModule = make_fx(function, decomposition_table=_PLAIN)(*tensors)
     for node in reversed(traced.graph.nodes):  # what autograd asked about shapes is no operation that could be compiled
         schema = getattr(node.target, "_schema", None)
