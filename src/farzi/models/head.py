@@ -101,10 +101,12 @@ def _with_tangent(hidden: Tensor, weight: Tensor, target: Tensor | None) -> Tens
     """The loss with its directional derivative as tangent; the tangent can be differentiated once more in reverse."""
     (h, h_dot), (w, w_dot) = unpack(hidden), unpack(weight)
     wanted = target is not None and target.requires_grad, h_dot.requires_grad, w_dot.requires_grad
-    with torch.no_grad():
-        first, second = _tangents(h, w, target, h_dot, w_dot, *wanted)
-    grads = second.hidden, second.weight, second.target, first.hidden, first.weight
-    slope = _Known.apply(second.value / len(h), 1 / len(h), h, w, target, h_dot, w_dot, *grads)
+    share = 1 / len(h)
+    with torch.no_grad():  # a share of the directions gives that of all that is linear in them
+        first, second = _tangents(h, w, target, h_dot * share, w_dot * share, *wanted)
+        by_dots = [None if g is None else g * share for g in (first.hidden, first.weight)]
+    grads = second.hidden, second.weight, second.target, *by_dots
+    slope = _Known.apply(second.value, 1.0, h, w, target, h_dot, w_dot, *grads)
     value: Tensor = _Value.apply(first.value / len(h), h, w, target)  # pyright: ignore[reportAssignmentType]
     return forward_ad.make_dual(value, slope)
 
@@ -127,8 +129,10 @@ def _gradients(h: Tensor, w: Tensor, y: Tensor | None, want_target: bool) -> _Su
         logits = h[part] @ w.T
         if d_target is not None:
             torch.neg(logits, out=d_target[part])
-        residual, loss = _residual(logits, None if y is None else y[part])
+        target = None if y is None else y[part]
+        p, loss = _probabilities(logits, target)
         value += loss
+        residual = _less_target(p, target)
         torch.mm(residual, w, out=hidden[part])
         weight.addmm_(residual.T, h[part])
     return _Sums(value, hidden, weight, d_target)
@@ -154,11 +158,16 @@ def _tangents(
     hidden, weight, d_target = torch.empty_like(h), torch.zeros_like(w), _like_distributions(y, want_target)
     value, dim = h.new_zeros(()), h.shape[1]
     w_two = w_dot if first.hidden is None else torch.cat([w_dot, w], 1)
-    h_two, w_swapped = torch.cat([h, h_dot], 1), torch.cat([w_dot, w], 1)
+    h_two, w_minus = torch.cat([h, h_dot], 1), torch.cat([w_dot, w], 1).neg_()
     for part in chunks(len(h), len(w)):
         target = None if y is None else y[part]
-        residual, loss = _residual(h[part] @ w.T, target)
+        p, loss = _probabilities(h[part] @ w.T, target)
         first.value += loss
+        fall = torch.mm(h_two[part], w_minus.T, out=None if d_target is None else d_target[part])  # -Z'
+        turn = p * fall
+        turn.addcmul_(p, turn.sum(1, keepdim=True), value=-1)  # -R'
+        residual = _less_target(p, target)
+        value -= torch.vdot(residual.view(-1), fall.view(-1))
         wide = residual @ w_two
         hidden[part] = wide[:, :dim]
         if first.hidden is not None:
@@ -166,15 +175,8 @@ def _tangents(
         if first.weight is not None:
             first.weight.addmm_(residual.T, h[part])
         weight.addmm_(residual.T, h_dot[part])
-        slope = h_two[part] @ w_swapped.T
-        value += torch.vdot(residual.view(-1), slope.view(-1))
-        if d_target is not None:
-            torch.neg(slope, out=d_target[part])
-        p = _add_target(residual, target, 1)
-        slope *= p
-        slope.addcmul_(p, slope.sum(1, keepdim=True), value=-1)
-        hidden[part].addmm_(slope, w)
-        weight.addmm_(slope.T, h[part])
+        hidden[part].addmm_(turn, w, alpha=-1)
+        weight.addmm_(turn.T, h[part], alpha=-1)
     return first, _Sums(value, hidden, weight, d_target)
 
 
@@ -182,23 +184,22 @@ def _like_distributions(y: Tensor | None, wanted: bool) -> Tensor | None:
     return torch.empty_like(y) if wanted and y is not None and y.ndim == 2 else None
 
 
-def _residual(logits: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
-    """``softmax(logits) - y``, in the memory of ``logits``, and the summed loss."""
+def _probabilities(logits: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``softmax(logits)``, in the memory of ``logits``, and the summed loss."""
     if y is None:
         picked = logits.new_zeros(())
     else:
         picked = torch.vdot(logits.view(-1), y.reshape(-1)) if y.ndim == 2 else logits.gather(1, y[:, None]).sum()
     peak = logits.amax(1)
     p = torch.softmax(logits, 1, out=logits)
-    loss = (peak - p.amax(1).log()).sum() - picked  # the largest probability is one over the sum of exponentials
-    return _add_target(p, y, -1), loss
+    return p, (peak - p.amax(1).log()).sum() - picked  # the largest probability is one over the sum of exponentials
 
 
-def _add_target(p: Tensor, y: Tensor | None, sign: int) -> Tensor:
-    """Targets added to probabilities, or taken off, in the memory of the probabilities."""
+def _less_target(p: Tensor, y: Tensor | None) -> Tensor:
+    """``p - y``, in the memory of ``p``."""
     if y is None:
         return p
-    return p.add_(y, alpha=sign) if y.ndim == 2 else p.scatter_add_(1, y[:, None], torch.full_like(p[:, :1], sign))
+    return p.sub_(y) if y.ndim == 2 else p.scatter_add_(1, y[:, None], torch.full_like(p[:, :1], -1))
 
 
 class _Known(torch.autograd.Function):
