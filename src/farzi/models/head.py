@@ -123,8 +123,8 @@ class _Sums:
 
 def _gradients(h: Tensor, w: Tensor, y: Tensor | None, want_target: bool) -> _Sums:
     """Loss and gradient, chunk by chunk: with ``R = softmax(Z) - y``, ``dH = R W``, ``dW = R^T H``, ``dy = -Z``."""
-    hidden, weight, d_target = torch.empty_like(h), torch.zeros_like(w), _like_distributions(y, want_target)
-    value = h.new_zeros(())
+    hidden, weight, value = torch.empty_like(h), torch.zeros_like(w), h.new_zeros(())
+    d_target = torch.empty_like(y) if y is not None and y.ndim == 2 and want_target else None
     for part in chunks(len(h), len(w)):
         logits = h[part] @ w.T
         if d_target is not None:
@@ -155,15 +155,16 @@ def _tangents(
     """
     first = _Sums(h.new_zeros(()), torch.empty_like(h) if want_hidden else None, None, None)
     first.weight = torch.zeros_like(w) if want_weight else None
-    hidden, weight, d_target = torch.empty_like(h), torch.zeros_like(w), _like_distributions(y, want_target)
+    hidden, weight = torch.empty_like(h), torch.zeros_like(w)
     value, dim = h.new_zeros(()), h.shape[1]
     w_two = w_dot if first.hidden is None else torch.cat([w_dot, w], 1)
     h_two, w_minus = torch.cat([h, h_dot], 1), torch.cat([w_dot, w], 1).neg_()
+    d_target = h_two @ w_minus.T if y is not None and y.ndim == 2 and want_target else None
     for part in chunks(len(h), len(w)):
         target = None if y is None else y[part]
         p, loss = _probabilities(h[part] @ w.T, target)
         first.value += loss
-        fall = torch.mm(h_two[part], w_minus.T, out=None if d_target is None else d_target[part])  # -Z'
+        fall = h_two[part] @ w_minus.T if d_target is None else d_target[part]  # -Z'
         turn = p * fall
         turn.addcmul_(p, turn.sum(1, keepdim=True), value=-1)  # -R'
         residual = _less_target(p, target)
@@ -178,10 +179,6 @@ def _tangents(
         hidden[part].addmm_(turn, w, alpha=-1)
         weight.addmm_(turn.T, h[part], alpha=-1)
     return first, _Sums(value, hidden, weight, d_target)
-
-
-def _like_distributions(y: Tensor | None, wanted: bool) -> Tensor | None:
-    return torch.empty_like(y) if wanted and y is not None and y.ndim == 2 else None
 
 
 def _probabilities(logits: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
