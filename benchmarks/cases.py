@@ -3,8 +3,8 @@
 A case is a data set, a size, a kind of targets and, after the first, a seed of the distillation
 (``ml-100k-50x50-free-seed1``). Each is `farzi distill` and `farzi evaluate` in a folder of its own, as anybody would
 call them, and is resumed where it was left; options that are not known here are passed on to `farzi distill`. With
---student, models of another kind are trained on the same summary. In the end the rows of all finished cases are
-gathered, and some summaries are copied to results/summaries/.
+--student, models of another kind are trained on the same summary, and such options are passed on to `farzi evaluate`.
+In the end the rows of all finished cases are gathered, and some summaries are copied to results/summaries/.
 """
 
 import argparse
@@ -65,14 +65,14 @@ class Cases:
         chosen = [*self.options, *_spelt("teachers.training", self.reference), *sizes, *seed, *more]
         return ["distill", *data, *chosen, "-o", self._shown(case), "--resume"]
 
-    def evaluation(self, case: str, student: str | None) -> list[str]:
+    def evaluation(self, case: str, student: str | None, more: Sequence[str]) -> list[str]:
         """What a user would type to compare a case's summary."""
         words = ["evaluate", self._shown(case)]
         words += [*_spelt("reference", self.reference), *_spelt("student", self.student)]
         if student is None:
-            return words
+            return words  # what is not known here was for the distillation
         output = self._shown(self.result(case, student))
-        return [*words, "--model", student, "--methods", "full", "farzi", "-o", output]
+        return [*words, "--model", student, "--methods", "full", "farzi", *more, "-o", output]
 
     def result(self, case: str, student: str | None) -> Path:
         """The file of a comparison."""
@@ -114,7 +114,7 @@ def main(cases: Cases, description: str) -> None:
     options, more = parser.parse_known_args()
     for case in options.cases:
         if not (cases.runs / case / "summary.safetensors").exists():
-            farzi(cases.distillation(case, options.data_folder, more))
+            farzi(cases.distillation(case, options.data_folder, [] if options.student else more))
         if not cases.result(case, options.student).exists():
-            farzi(cases.evaluation(case, options.student))
+            farzi(cases.evaluation(case, options.student, more))
     cases.gather()

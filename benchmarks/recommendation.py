@@ -1,7 +1,7 @@
 """Distil recommendation data into many sizes, compare each, and gather results/recommendation.json.
 
     python benchmarks/recommendation.py ml-100k-50x50-free ml-1m-100x50-free --data-folder ../shared/data
-    python benchmarks/recommendation.py ml-100k-50x50-free --student gru4rec
+    python benchmarks/recommendation.py ml-100k-250x10-free --student gru4rec --student.weight_decay 0.3
     python benchmarks/recommendation.py --gather
 
 See benchmarks/cases.py for what a case is.
@@ -23,6 +23,7 @@ RECOMMENDATION = Cases(
         "ml-100k-10x10-free",
         "ml-100k-50x10-free",
         "ml-100k-50x50-free",
+        "ml-100k-250x10-free",
         "ml-100k-100x5-next",
         "amazon-magazine-25x20-free",
         "ml-1m-500x10-free",
