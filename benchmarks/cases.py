@@ -70,7 +70,7 @@ class Cases:
         words = ["evaluate", self._shown(case)]
         words += [*_spelt("reference", self.reference), *_spelt("student", self.student)]
         if student is None:
-            return words  # what is not known here was for the distillation
+            return [*words, *more]
         output = self._shown(self.result(case, student))
         return [*words, "--model", student, "--methods", "full", "farzi", *more, "-o", output]
 
@@ -112,9 +112,10 @@ def main(cases: Cases, description: str) -> None:
     parser.add_argument("--student", help="model to train on the summaries; by default the one they were made with")
     parser.add_argument("--gather", action="store_true", help="gather what is finished, run nothing")
     options, more = parser.parse_known_args()
+    distilling, evaluating = ([], more) if options.student else (more, [])
     for case in options.cases:
         if not (cases.runs / case / "summary.safetensors").exists():
-            farzi(cases.distillation(case, options.data_folder, [] if options.student else more))
+            farzi(cases.distillation(case, options.data_folder, distilling))
         if not cases.result(case, options.student).exists():
-            farzi(cases.evaluation(case, options.student, more))
+            farzi(cases.evaluation(case, options.student, evaluating))
     cases.gather()

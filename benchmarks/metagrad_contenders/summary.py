@@ -75,12 +75,11 @@ def headline(rows: list[dict[str, Any]], floors: dict[str, Any]) -> dict[str, An
             "peak_mib_T1000": large.get("peak_mib"),
         },
     }
-    for key, name in (("", "head"), ("_model", "model")):
-        for what, task in (("grad", "gradient"), ("hvp", "hvp")):
-            found = floors.get(f"{name} {task}", {})
-            result[f"{what}_over_matmul_floor{key}_eager"] = found.get("ratio")
-            if name == "head":
-                result[f"{what}_over_matmul_floor"] = found.get("compiled_ratio")
+    for what, task in (("grad", "gradient"), ("hvp", "hvp")):
+        head, model = (floors.get(f"{name} {task}", {}) for name in ("head", "model"))
+        result[f"{what}_over_matmul_floor"] = head.get("compiled_ratio")
+        result[f"{what}_over_matmul_floor_eager"] = head.get("ratio")
+        result[f"{what}_over_matmul_floor_model_eager"] = model.get("ratio")
     return result
 
 

@@ -12,13 +12,13 @@ from farzi.distill.examples import InFactors, InnerLoss
 from farzi.errors import InputError
 from farzi.evaluation import NextItem
 from farzi.events import EventData, Vocabulary
-from farzi.metagrad import Adam, CompileError, InnerRun, Layout
+from farzi.metagrad import CompileError, InnerRun, Layout, State
 from farzi.models import Parameters, SASRec
 from farzi.summary import Factors
 from farzi.training import TrajectoryStore
 
 VOCAB, LENGTH, COUNT, RANK = 12, 5, 4, 3
-close = {"rtol": 1e-8, "atol": 1e-12}
+close = {"rtol": 1e-9, "atol": 1e-12}
 kinds = pytest.mark.parametrize("kind", ["free", "next"])
 
 
@@ -114,10 +114,13 @@ def test_steps_on_some_events_are_as_if_the_others_were_forbidden(kind, outputs)
         return -(targets * logits.log_softmax(-1)).sum(-1).mean()
 
     layout = Layout.of(parameters)
+    weights = layout.flatten(parameters)
+    # Fresh moments are mere signs of gradients: where one is nearly nothing, its rounding would be seen.
+    settled = State(100, weights, {name: torch.full_like(weights, 0.01) for name in ("first", "second")})
     found, wanted = (
         InnerRun(loss=loss, layout=layout).differentiate(
             lambda p: sum(part.sin().sum() for part in p.values()),
-            Adam().init(layout.flatten(parameters)),
+            settled,
             shown.examples,
             schedule,
             0.05,

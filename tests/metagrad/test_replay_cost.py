@@ -20,7 +20,7 @@ from farzi.metagrad import (
     replay_cost,
     reverse_over_reverse,
 )
-from farzi.metagrad.unroll import Backward
+from farzi.metagrad.steps import Backward
 
 
 @pytest.mark.parametrize("num_steps", [1, 7, 30])

@@ -14,6 +14,7 @@ from farzi.metagrad.execution import Eager, Execution
 from farzi.metagrad.hvp import Hvp, gradient, reverse_over_forward, reverse_over_reverse
 from farzi.metagrad.optimizer import Cotangent, Optimizer, Rates, State
 from farzi.metagrad.replay import Replay, Step, StoreAll
+from farzi.metagrad.steps import Backward, Forward, Undo
 from farzi.metagrad.tensors import Layout, Loss, Tensors
 
 logger = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class _Trainer:
         return self.run.optimizer.rates(count, *self._rates[number])
 
     def rows(self, number: int) -> tuple[Tensors, Tensors, Tensor]:
-        """What :func:`_batch` makes a step's batch of."""
+        """What a step's batch is picked from, and the rows to pick."""
         return self.examples, self.shared, self.schedule[number]
 
     def advance(self, number: int, state: State) -> Step:
@@ -209,106 +210,13 @@ class _Trainer:
         return Step(number, State(state.count - 1, weights, moments), grad, state)
 
     def _execute(
-        self, kind: "type[Forward | Undo]", number: int, count: int, state: State
+        self, kind: type[Forward | Undo], number: int, count: int, state: State
     ) -> tuple[Tensor, Tensor, Tensors]:
         run = self.run
         step, tensors = kind(run.optimizer, self.dtype), (*state[1:], *self.rows(number))
         found = run.execution(step, run.loss, run.layout, self.rates(number, count), *tensors)
         _check_finite(run.layout, found[0], f"inner step {number}")
         return found
-
-
-def _gradient(loss: Loss, layout: Layout, weights: Tensor, dtype: torch.dtype, rows: tuple[Any, ...]) -> Tensor:
-    return gradient(loss, layout, weights.to(dtype), _batch(*rows))[1].to(weights.dtype)
-
-
-def _batch(examples: Tensors, shared: Tensors, indices: Tensor) -> Tensors:
-    """Picked where it is used, so that a program need not copy the rows."""
-    return {name: part.index_select(0, indices) for name, part in examples.items()} | shared
-
-
-@dataclass(frozen=True)
-class Forward:
-    """A step as one function of numbers and tensors.
-
-    Args:
-        optimizer: takes the step.
-        dtype: the model's own; states may be finer.
-    """
-
-    optimizer: Optimizer
-    dtype: torch.dtype
-
-    __name__ = "a gradient step"
-
-    def __call__(
-        self, loss: Loss, layout: Layout, rates: Rates, weights: Tensor, moments: Tensors, *rows: Any
-    ) -> tuple[Tensor, Tensor, Tensors]:
-        """From weights and moments before the step to its gradient, and weights and moments after it."""
-        grad = _gradient(loss, layout, weights, self.dtype, rows)
-        after = self.optimizer.step(State(0, weights, moments), grad, rates)
-        return grad, after.weights, after.moments
-
-
-@dataclass(frozen=True)
-class Undo:
-    """A step from its end, as one function of numbers and tensors.
-
-    Args:
-        optimizer: undoes the step.
-        dtype: the model's own; states may be finer.
-    """
-
-    optimizer: Optimizer
-    dtype: torch.dtype
-
-    __name__ = "an undone step"
-
-    def __call__(
-        self, loss: Loss, layout: Layout, rates: Rates, weights: Tensor, moments: Tensors, *rows: Any
-    ) -> tuple[Tensor, Tensor, Tensors]:
-        """From weights and moments after the step to its gradient, and weights and moments before it."""
-        weights = self.optimizer.weights_before(State(0, weights, moments), rates)
-        grad = _gradient(loss, layout, weights, self.dtype, rows)
-        return grad, weights, self.optimizer.undo(moments, grad)
-
-
-@dataclass(frozen=True)
-class Backward:
-    """The way back over a step as one function of numbers and tensors.
-
-    Args:
-        optimizer: took the step.
-        engine: makes the Hessian-vector product.
-    """
-
-    optimizer: Optimizer
-    engine: Hvp
-
-    @property
-    def __name__(self) -> str:
-        return f"a step back by {getattr(self.engine, '__name__', self.engine)}"
-
-    def __call__(
-        self,
-        loss: Loss,
-        layout: Layout,
-        rates: Rates,
-        weights: Tensor,
-        moments: Tensors,
-        grad: Tensor,
-        weights_after: Tensor,
-        moments_after: Tensors,
-        d_weights: Tensor,
-        d_moments: Tensors,
-        *rows: Any,
-    ) -> tuple[Tensor, tuple[Tensor, Tensors], Tensors]:
-        """Derivatives by learning rate and decay ``(2,)``, by the state before the step, and by its batch."""
-        before, after = State(0, weights, moments), State(1, weights_after, moments_after)
-        d = Cotangent(d_weights, d_moments)
-        d_grad, d, by_rates = self.optimizer.adjoint(before, grad, after, rates, d)
-        product, mixed = self.engine(loss, layout, weights, _batch(*rows), d_grad)
-        return torch.stack(by_rates), (d.weights + product, d.moments), mixed
 
 
 class _FirstThatWorks:
