@@ -14,13 +14,15 @@ ml-100k (50 positions, 1,349 events), from a state 30 steps into training; the o
 Wanted is its gradient by all inputs and targets and by the weights at the start. Where the data cannot be loaded, all
 sequences are generated. farzi uses its own output head, which is part of what is compared; the others have the plain
 one, ``log_softmax``. Errors are against plain autograd in float64, a step at a time, which gives the same numbers as
-one graph of all steps. Every measurement has a process of its own, which is killed at 8 GiB; repeats are taken in turn.
-Linux only: memory is read from /proc.
+one graph of all steps. Every measurement has a process of its own, which is killed at 8 GiB and which repeats what is
+short for five seconds; processes are repeated in turn, and the median of all counts. Linux only: memory is read from
+/proc.
 """
 
 import argparse
 import os
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -74,7 +76,7 @@ class Bench:
         python = self.options.contenders if case.contender in FOREIGN else sys.executable
         result = measure(run, python, __file__, self.folder)
         name = f"{case.contender} {case.replay}".strip()
-        took = f"{result['seconds']:8.2f} s" if "seconds" in result else f"  {result['status']}"
+        took = f"{statistics.median(result['seconds']):8.2f} s" if "seconds" in result else f"  {result['status']}"
         print(f"  {name:24} {case.dtype} T={case.steps:<5} batch={case.batch:<3} {took}", flush=True)
         return result
 

@@ -35,11 +35,11 @@ class Case:
 
 def quick() -> list[Case]:
     """Everything that the headline needs."""
-    middle = Case(replay="StoreAll", repeats=3)
+    middle = Case(replay="StoreAll", repeats=2)
     return [
         middle,
         replace(middle, contender=COMPILED),
-        *(replace(middle, contender=name, replay="", repeats=1 if name == BY_STEP else 3) for name in OTHERS),
+        *(replace(middle, contender=name, replay="", repeats=1 if name == BY_STEP else 2) for name in OTHERS),
         replace(middle, dtype="float64", repeats=1),
         *(Case(replay=frugal(), steps=steps) for steps in (10, 1000)),
     ]

@@ -39,8 +39,10 @@ def row_of(case: Case, results: list[dict[str, Any]], errors: dict[str, float]) 
     """All that was found about a case."""
     row = {**asdict(case), **results[-1], "error": errors}
     if row["status"] == "ok":
-        for name in ("seconds", "first_use_seconds", "peak_mib", "baseline_mib"):
+        row["seconds_each"] = [seconds for result in results for seconds in result["seconds"]]
+        for name in ("first_use_seconds", "peak_mib", "baseline_mib"):
             row[f"{name}_each"] = [result[name] for result in results]
+        for name in ("seconds", "first_use_seconds", "peak_mib", "baseline_mib"):
             row[name] = statistics.median(row[f"{name}_each"])
         row["ms_per_step"] = 1000 * row["seconds"] / case.steps
     return row
