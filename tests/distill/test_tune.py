@@ -78,7 +78,7 @@ TWO = ("loop.lr", "size.rank")
 
 
 def test_the_best_trial_beats_the_options_as_given_and_can_be_made_again(store, tmp_path):
-    searched = {"search": ["objective.lr", "objective.batch_size"], "trials": 3, "seed": 1}
+    searched = {"search": ["objective.lr", "objective.batch_size"], "trials": 4, "seed": 1}
     tuned = tune(cyclic_data(), tmp_path / "search", **SLOW_START, **searched, store=store)
     given = distill(cyclic_data(), **SLOW_START, seed=1, store=store, run=tmp_path / "given")
     record = json.loads((tmp_path / "given" / "run.json").read_text())
@@ -86,7 +86,7 @@ def test_the_best_trial_beats_the_options_as_given_and_can_be_made_again(store, 
     assert tuned.first.parameters == {"objective.lr": 1e-4, "objective.batch_size": 2}
     assert tuned.first.score == record["progress"]["best_score"]
     assert tuned.best.score == max(one.score for one in tuned.trials) > tuned.first.score
-    assert len({tuple(one.parameters.values()) for one in tuned.trials}) == 3
+    assert len({tuple(one.parameters.values()) for one in tuned.trials}) == 4
 
     fields = {name.split(".")[1]: value for name, value in tuned.best.parameters.items()}
     best = {**SLOW_START, "objective": replace(SLOW_START["objective"], **fields)}

@@ -41,8 +41,8 @@ def distill(
 ) -> Summary:
     """Learn a summary of a data set (Farzi Data; Sachdeva et al., 2023, arXiv 2310.09983).
 
-    Teachers are trained on the full data, random real sequences are labelled with their expectations and factorised,
-    and the outer loop improves the factors. Test events are never looked at.
+    Teachers are trained on the full data, real sequences that stand for the others are labelled with their expectations
+    and factorised, and the outer loop improves the factors. Test events are never looked at.
 
     Processes that torchrun has started do so together, each of which has to call this with the same arguments: inner
     runs are each one's own and their gradients are averaged, teachers and judges are shared out. The summary depends on

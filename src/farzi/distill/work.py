@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from farzi.devices import CPU
 from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
@@ -23,7 +24,7 @@ from farzi.distill.watch import Watch
 from farzi.errors import InputError
 from farzi.evaluation import Task, peak_mb
 from farzi.models import SequenceModel, describe_model, shortened
-from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
+from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real, representative
 from farzi.training import (
     Speed,
     Teachers,
@@ -79,6 +80,12 @@ class Size:
 
 JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
+
+CANDIDATES = 2048
+"""Real sequences that a start is chosen from, or twice as many as it has, where that is more."""
+
+PLACES = 4096
+"""Places in the data for which the chosen ones are to stand."""
 
 _MAY_CHANGE = ("steps", "minutes", "checkpoint_every")
 """Fields of the outer loop that may change when a run is resumed."""
@@ -226,15 +233,24 @@ class Work:
         )
 
     def _start(self, trained: list[Trajectory]) -> Factors:
-        drawn = self.task.draw(self.size.sequences, self.size.length, self.seed)
+        teachers = self._teachers(trained)
         return from_real(
-            drawn,
+            self._real(teachers),
             self.task.data.vocab_size,
-            self._teachers(trained),
+            teachers,
             kind=self.size.targets,
             rank=self.size.rank,
             seed=self.seed,
         )
+
+    def _real(self, teachers: tuple[Teacher, ...]) -> Tensor:
+        """The sequences to start from, ``(sequences, length + 1)``: of many the most useful, if a teacher can tell."""
+        count, length = self.size.sequences, self.size.length
+        if not teachers:
+            return self.task.draw(count, length, self.seed)
+        others = math.ceil(PLACES / length)
+        drawn = self.task.draw(others + max(CANDIDATES, 2 * count), length, self.seed)
+        return representative(drawn[others:], drawn[:others], teachers[0], count)
 
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
         return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)

@@ -6,6 +6,7 @@ from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
 from farzi.summary.hub import dataset_card, load_from_hub, save_to_hub
 from farzi.summary.initialise import SHARPNESS, Distributions, Teacher, expectations, factorise, from_real
+from farzi.summary.representative import representative
 
 __all__ = [
     "FORMAT_VERSION",
@@ -25,6 +26,7 @@ __all__ = [
     "from_real",
     "load",
     "load_from_hub",
+    "representative",
     "round_to_stored",
     "save_to_hub",
 ]
