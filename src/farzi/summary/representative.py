@@ -47,7 +47,7 @@ def representative(candidates: Tensor, others: Tensor, teacher: Teacher, count: 
         chosen.append(best)
         reached = torch.maximum(reached, near[best])
         most[best] = -1
-    return candidates[chosen]
+    return candidates[torch.tensor(chosen).to(candidates.device)]
 
 
 def _read(teacher: Teacher, inputs: Tensor) -> Tensor:
