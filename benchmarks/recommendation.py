@@ -25,6 +25,7 @@ RECOMMENDATION = Cases(
         "ml-100k-50x50-free",
         "ml-100k-250x10-free",
         "ml-100k-100x5-next",
+        "amazon-magazine-15x10-free",
         "amazon-magazine-25x20-free",
         "ml-1m-500x10-free",
     ),
