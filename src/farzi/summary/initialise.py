@@ -227,9 +227,9 @@ def _latents(distributions: Distributions, decoder: Tensor, start: Tensor) -> Te
 
 
 def _of_events(events: Tensor, decoder: Tensor) -> Tensor:
-    """Latents of real events, ``(sequences, length)``."""
-    columns = decoder.T[events.flatten()]
-    return _latents(_Certain(events.flatten(), decoder.shape[1]), decoder, columns).view(*events.shape, -1)
+    """Latents of real events, ``(sequences, length)``; each is looked for once, however often it occurs."""
+    once, places = events.unique(return_inverse=True)
+    return _latents(_Certain(once, decoder.shape[1]), decoder, decoder.T[once])[places]
 
 
 def _continued(first: Tensor, later: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
