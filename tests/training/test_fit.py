@@ -129,9 +129,20 @@ def test_the_learning_rate_falls_over_the_last_steps():
     training = Training(lr=0.5, steps=10, decay=0.4)
     assert [training.lr_at(step) for step in range(1, 11)] == pytest.approx([0.5] * 7 + [0.375, 0.25, 0.125])
     assert {Training(lr=0.5, steps=10).lr_at(step) for step in range(1, 11)} == {0.5}
+    assert training.decay_within(10) == pytest.approx(0.4)
+    assert training.decay_within(6) == Training(steps=10).decay_within(7) == 0
     plain, fallen = (run(Looks(*range(9)), steps=9, decay=decay).parameters for decay in (0.0, 0.1))
     assert same(plain, fallen), "the last step of ten percent of nine still has the whole rate"
     assert not same(plain, run(Looks(*range(9)), steps=9, decay=0.4).parameters)
+
+
+@pytest.mark.parametrize("decay", [0.3, 1.0])
+@pytest.mark.parametrize("steps", [400, 900, 1000])
+def test_what_ends_sooner_is_advised_with_the_rate_it_had_on_average(decay, steps):
+    whole = Training(steps=1000, decay=decay)
+    short = Training(steps=steps, decay=whole.decay_within(steps))
+    rates = (sum(training.lr_at(step) for step in range(1, steps + 1)) for training in (whole, short))
+    assert next(rates) == pytest.approx(next(rates), abs=whole.lr)
 
 
 def test_learns_a_cycle_from_hard_and_soft_sequences():

@@ -175,7 +175,7 @@ class Work:
             data_fingerprint=data.fingerprint,
             num_events=train.num_events,
             model=describe_model(self.model),
-            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps, decay=self.student.decay),
+            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps, decay=self.student.decay_within(steps)),
             origin={**self.settings(), "outer_steps": progress.best_step},
             licence=data.licence,
         )

@@ -97,6 +97,19 @@ class Training:
         left, falling = self.steps - step + 1, self.decay * self.steps
         return self.lr * min(1.0, left / falling) if falling else self.lr
 
+    def decay_within(self, steps: int) -> float:
+        """The decay of a training that ends sooner, with the rate that this one has had on average by then.
+
+        Args:
+            steps: at most as many as this training has.
+
+        Returns:
+            share of these steps, 0 to 1.
+        """
+        falling = self.decay * self.steps
+        fallen = max(0.0, falling - (self.steps - steps))
+        return fallen**2 / (falling * steps) if falling else 0.0
+
     def steps_between_looks(self, data: TrainingSet) -> int:
         """How often the validation score is looked at.
 
