@@ -116,7 +116,7 @@ class TensorSequences:
         """
         for indices in _passes(len(self.inputs), batch_size, generator):
             indices = indices.to(self.device)
-            yield Batch(self.inputs[indices], self.targets[indices])
+            yield Batch(self.inputs.index_select(0, indices), self.targets.index_select(0, indices))
 
 
 @dataclass(frozen=True, kw_only=True)
