@@ -25,7 +25,8 @@ def _seed(row: dict) -> int:
 
 
 def _order(row: dict) -> tuple:
-    return list(NAMES).index(row["dataset"]), row["targets"], row["sequences"] * row["length"], _seed(row)
+    model = row["configuration"]["summary"]["model"]["name"]
+    return list(NAMES).index(row["dataset"]), row["targets"], row["sequences"] * row["length"], model, _seed(row)
 
 
 def references(record: list[dict]) -> str:
@@ -45,7 +46,7 @@ def references(record: list[dict]) -> str:
 def retention(record: list[dict]) -> str:
     """A Markdown table: for each summary, what students of its own kind keep, and what it took."""
     names = list(record[0]["metrics"])
-    sizes = ["data", "size", "targets", "seed", "share of events", "kB"]
+    sizes = ["data", "model", "size", "targets", "seed", "share of events", "kB"]
     lowest = ["**lowest**", "lowest, random", "lowest, random with teachers"]
     costs = ["teachers, s", "distillation, s", "training, s", "of full, s", "break-even"]
     head = [*sizes, *names, *lowest, *costs]
@@ -55,7 +56,13 @@ def retention(record: list[dict]) -> str:
         others = {other["method"]: other["min_retention"] for other in rows if other["case"] == row["case"]}
         cost = row["cost"]
         cells = [
-            *(NAMES[row["dataset"]], f"{row['sequences']} x {row['length']}", row["targets"], str(_seed(row))),
+            *(
+                NAMES[row["dataset"]],
+                row["student"],
+                f"{row['sequences']} x {row['length']}",
+                row["targets"],
+                str(_seed(row)),
+            ),
             *(f"{100 * row['share_of_events']:.2f} %", f"{row['bytes'] / 1000:.0f}"),
             *(f"{row['retention'][name]:.3f}" for name in names),
             f"**{row['min_retention']:.3f}**",
@@ -89,9 +96,10 @@ def tables(record: list[dict]) -> str:
 
 
 def picture(pyplot, record: list[dict], path: Path) -> None:
-    """Lowest retention against the share of the events, for each data set and kind of targets."""
+    """Lowest retention against the share of the events, for each data set and kind of targets, by the usual model."""
     figure, axes = pyplot.subplots(figsize=(8, 3.8), layout="constrained")
-    rows = sorted((row for row in _own(record) if row["method"] != "full"), key=_order)
+    usual = (row for row in _own(record) if row["method"] != "full" and "-by-" not in row["case"])
+    rows = sorted(usual, key=_order)
     for dataset, colour in COLOURS.items():
         for targets, mark in (("free", "o"), ("next", "s")):
             cases = {row["case"] for row in rows if (row["dataset"], row["targets"]) == (dataset, targets)}
