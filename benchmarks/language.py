@@ -21,7 +21,7 @@ LANGUAGE = Cases(
         "decay": "0.5",
         "evaluate_every": "500",
     },
-    student={"steps": "4000", "decay": "0.5", "patience": "4"},
+    student={"steps": "8000", "decay": "0.5", "patience": "4"},
     kept=(),  # what is learned so far still reads as 400 windows of a text that may not be passed on
 )
 
