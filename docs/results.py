@@ -238,6 +238,8 @@ def rendered(record: list | dict) -> str | None:
         return studies_results.losses(record)
     if "quarter" in record[0]:
         return studies_results.quarters(record)
+    if "start" in record[0]:
+        return studies_results.fine_tuning(record)
     if "case" in record[0]:
         return cases_results.tables(record)
     if "method" in record[0]:

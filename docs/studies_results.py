@@ -71,3 +71,24 @@ def quarters(record: list[dict]) -> str:
             lines.append("| " + " | ".join(cells) + " |")
         parts += [f"{case}, test events by the training events of their {by}:", "", *lines, ""]
     return "\n".join(parts)
+
+
+def fine_tuning(record: list[dict]) -> str:
+    """Markdown tables of results/fine-tuning.json: what a text and its summary teach, from scratch and later on."""
+    on = {"nothing": "nothing more", "full": "all of it", "random": "random windows of it", "farzi": "the summary"}
+    parts: list[str] = []
+    for case in dict.fromkeys(row["case"] for row in record):
+        lines = ["| start | trained on | perplexity | accuracy, % | learning rate | steps | s |", "|" + "---|" * 7]
+        for row in sorted((row for row in record if row["case"] == case), key=lambda row: row["start"], reverse=True):
+            perplexity, accuracy = row["metrics"]["perplexity"], row["metrics"]["accuracy"]
+            values = [
+                f"{perplexity['mean']:.3f} ± {perplexity['std']:.3f}",
+                f"{100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f}",
+                f"{row['training']['lr']:.2g}",
+                ", ".join(map(str, row["training"]["chosen_steps"])),
+                f"{row['seconds']:.0f}",
+            ]
+            last = values if row["method"] != "nothing" else [*values[:2], "", "", ""]
+            lines.append("| " + " | ".join([row["start"], on[row["method"]], *last]) + " |")
+        parts += [f"{case}:", "", *lines, ""]
+    return "\n".join(parts)

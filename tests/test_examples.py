@@ -82,6 +82,18 @@ def test_quarters_and_losses_become_tables():
     assert second == "| BPR | the summary |" + " 50.00 ± 1.00 |" * 4 + " 25.00 ± 1.00 | 0.500 | 1 |"
 
 
+def test_fine_tuning_becomes_a_table():
+    metrics = {"perplexity": {"mean": 5.0, "std": 0.25}, "accuracy": {"mean": 0.5, "std": 0.01}}
+    row = {"case": "plays", "start": "other text", "method": "nothing", "metrics": metrics, "seconds": 9.6}
+    row |= {"training": {"lr": 0.003, "chosen_steps": [50, 100]}}
+    rows = [row, row | {"method": "farzi"}, row | {"start": "scratch", "method": "full"}]
+    *_, first, second, third = example("results", "docs").rendered(rows).splitlines()
+    values = "5.000 ± 0.250 | 50.00 ± 1.00 |"
+    assert first == f"| scratch | all of it | {values} 0.003 | 50, 100 | 10 |"
+    assert second == f"| other text | nothing more | {values}  |  |  |"
+    assert third == f"| other text | the summary | {values} 0.003 | 50, 100 | 10 |"
+
+
 def test_the_benchmark_becomes_tables():
     results = example("results", "docs")
     shape = {"vocab": 1349, "sequences": 50, "dim": 32}
