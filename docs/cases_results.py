@@ -96,8 +96,8 @@ def tables(record: list[dict]) -> str:
 
 
 def picture(pyplot, record: list[dict], path: Path) -> None:
-    """Lowest retention against the share of the events, for each data set and kind of targets, by the usual model."""
-    figure, axes = pyplot.subplots(figsize=(8, 3.8), layout="constrained")
+    """Lowest retention against the share of the events by the usual model: all of it, and what is near full quality."""
+    figure, (whole, near) = pyplot.subplots(2, figsize=(8, 6.5), layout="constrained", sharex=True)
     usual = (row for row in _own(record) if row["method"] != "full" and "-by-" not in row["case"])
     rows = sorted(usual, key=_order)
     for dataset, colour in COLOURS.items():
@@ -106,28 +106,30 @@ def picture(pyplot, record: list[dict], path: Path) -> None:
             for method in ("farzi", "random_teacher"):
                 points = [row for row in rows if row["case"] in cases and row["method"] == method]
                 if points:
-                    axes.plot(
-                        [100 * row["share_of_events"] for row in points],
-                        [row["min_retention"] for row in points],
-                        linestyle="",
-                        color=colour,
-                        marker=mark,
-                        markerfacecolor=colour if method == "farzi" else "none",
-                        label=f"{NAMES[dataset]}, {targets}, {METHODS[method]}",
-                    )
-                if method == "farzi":
-                    for row in points:
+                    for axes in (whole, near):
+                        axes.plot(
+                            [100 * row["share_of_events"] for row in points],
+                            [row["min_retention"] for row in points],
+                            linestyle="",
+                            color=colour,
+                            marker=mark,
+                            markerfacecolor=colour if method == "farzi" else "none",
+                            label=f"{NAMES[dataset]}, {targets}, {METHODS[method]}",
+                        )
+                    for row in points if method == "farzi" else ():
                         at = 100 * row["share_of_events"], row["min_retention"]
                         size = f" {row['sequences']} x {row['length']}"
-                        axes.annotate(size, at, xytext=(5, -3), textcoords="offset points", fontsize=8)
-    axes.axhline(0.98, color="black", linewidth=0.8, linestyle="--")
-    axes.set_xscale("log")
-    axes.set_xticks((0.1, 0.2, 0.5, 1, 2, 5, 10), ("0.1", "0.2", "0.5", "1", "2", "5", "10"))
-    axes.minorticks_off()
-    axes.set_xlabel("synthetic positions, % of the training events")
-    axes.set_ylabel("lowest retention of all metrics")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+                        near.annotate(size, at, xytext=(4, -3), textcoords="offset points", fontsize=7)
+    for axes in (whole, near):
+        axes.axhline(0.98, color="black", linewidth=0.8, linestyle="--")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel("lowest retention of all metrics")
+    near.set_ylim(0.94, 1.015)
+    near.set_xscale("log")
+    near.set_xticks((0.1, 0.2, 0.5, 1, 2, 5, 10), ("0.1", "0.2", "0.5", "1", "2", "5", "10"))
+    near.minorticks_off()
+    near.set_xlabel("synthetic positions, % of the training events")
+    whole.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from results import write_tables
+from results import write_pictures, write_tables
 
 project = "farzi"
 author = "the farzi authors"
@@ -16,6 +16,7 @@ version = release = installed_version("farzi")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build", "_generated"]
 write_tables()
+write_pictures()
 html_theme = "furo"
 html_static_path = ["_static"]
 html_title = "farzi"

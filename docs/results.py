@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cases_results
 import metagrad_results
@@ -72,7 +73,7 @@ def picture(rows: list[dict], path: Path) -> None:
         fontsize=11,
     )
     axes.legend(frameon=False, ncols=3, loc="upper center", fontsize=9)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None, "Source": f"results/demo.json of commit {row['commit']}"})
     pyplot.close(figure)
 
 
@@ -257,12 +258,17 @@ def write_tables() -> None:
             (folder / f"{path.stem}.md").write_text(text)
 
 
+def write_pictures() -> None:
+    """Write ``_generated/NAME.svg`` for the records that are drawn, but for the demo's, which the README shows."""
+
+    def record(name: str) -> Any:
+        return json.loads((RESULTS / f"{name}.json").read_text())
+
+    folder = HERE / "_generated"
+    study_picture(record("adjoint-study"), folder / "adjoint-study.svg")
+    metagrad_results.growth(_pyplot(), record("metagrad"), folder / "metagrad.svg")
+    cases_results.picture(_pyplot(), record("recommendation"), folder / "recommendation.svg")
+
+
 if __name__ == "__main__":
     picture(json.loads((RESULTS / "demo.json").read_text()), HERE / "_static" / "demo.svg")
-    study_picture(json.loads((RESULTS / "adjoint-study.json").read_text()), HERE / "_static" / "adjoint-study.svg")
-    metagrad_results.growth(
-        _pyplot(), json.loads((RESULTS / "metagrad.json").read_text()), HERE / "_static" / "metagrad.svg"
-    )
-    cases_results.picture(
-        _pyplot(), json.loads((RESULTS / "recommendation.json").read_text()), HERE / "_static" / "recommendation.svg"
-    )

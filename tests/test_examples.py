@@ -1,6 +1,7 @@
 """The examples do what they say, and records become tables."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -66,6 +67,11 @@ def test_the_study_of_adjoints_becomes_tables_and_unknown_records_become_nothing
     assert [results.rendered(record) for record in ({}, [], {"rows": [{"steps": 1}]}, [{"steps": 1}], {"a": 1})] == [
         None
     ] * 5
+
+
+def test_the_picture_of_the_demo_is_of_its_record():
+    record = json.loads((ROOT / "results" / "demo.json").read_text(encoding="utf-8"))
+    assert record[-1]["commit"] in (ROOT / "docs" / "_static" / "demo.svg").read_text(encoding="utf-8")
 
 
 def test_quarters_and_losses_become_tables():
