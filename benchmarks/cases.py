@@ -15,9 +15,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from farzi.files import write_json
 
@@ -104,6 +105,16 @@ def farzi(words: Sequence[str]) -> None:
     """Run a command of farzi and stop where it fails."""
     print(shlex.join(["farzi", *words]), flush=True)
     subprocess.run([sys.executable, "-m", "farzi", *words], cwd=HERE, check=True)
+
+
+def record_summaries(measure: Callable[[str, Path], list[dict[str, Any]]], name: str, description: str | None) -> None:
+    """Measure the summaries that the command line names, and write results/NAME.json."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+")
+    parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
+    rows = [row for case in options.cases for row in measure(case, options.data_folder)]
+    write_json(RESULTS / f"{name}.json", rows)
 
 
 def main(cases: Cases, description: str) -> None:

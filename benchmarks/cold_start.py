@@ -8,7 +8,6 @@ Models are those of `farzi evaluate`: three on all data, three from scratch on t
 results/cold-start.json.
 """
 
-import argparse
 import statistics
 import sys
 from dataclasses import replace
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CASE, RESULTS
+from cases import CASE, RESULTS, record_summaries
 from metagrad_contenders.summary import commit
 from numpy.typing import NDArray
 from recommendation import RECOMMENDATION
 
 import farzi
 from farzi.evaluation import Students, ranking_metrics, ranks
-from farzi.files import write_json
 from farzi.training import Teachers, TrajectoryStore
 
 QUARTERS, SEEDS = 4, 3
@@ -67,6 +65,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
             }
             row = {"case": case, "by": by, "quarter": number, "test_events": len(part)}
             row |= {"least": int(count[part].min()), "most": int(count[part].max()), "metrics": each}
+            print(row, flush=True)
             rows.append(row | {"commit": commit(), "command": f"python benchmarks/cold_start.py {case}"})
     return rows
 
@@ -77,17 +76,5 @@ def spread(each: list[dict[str, float]]) -> Metrics:
     return {name: {"mean": statistics.mean(some), "std": statistics.pstdev(some)} for name, some in values.items()}
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="+")
-    parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
-    options = parser.parse_args()
-    rows = [row for case in options.cases for row in measure(case, options.data_folder)]
-    write_json(RESULTS / "cold-start.json", rows)
-    for row in rows:
-        print({name: value for name, value in row.items() if name not in ("commit", "command")})
-
-
 if __name__ == "__main__":
-    main()
+    record_summaries(measure, "cold-start", __doc__)

@@ -8,7 +8,6 @@ as benchmarks/language.py does; other learning rates are chosen on validation wi
 Written to results/fine-tuning.json.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -17,14 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cases import CASE, RESULTS
+from cases import CASE, RESULTS, record_summaries
 from cold_start import SEEDS, spread
 from language import LANGUAGE
 from metagrad_contenders.summary import commit
 
 import farzi
 from farzi.evaluation import Students
-from farzi.files import write_json
 from farzi.models import Parameters, SequenceModel, build_model
 from farzi.training import Fitted, Teachers, Training, TrainingSet, TrajectoryStore, fit
 
@@ -91,15 +89,5 @@ def row(
     return found | {"commit": commit(), "command": f"python benchmarks/fine_tuning.py {case}"}
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="+")
-    parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
-    options = parser.parse_args()
-    rows = [row for case in options.cases for row in measure(case, options.data_folder)]
-    write_json(RESULTS / "fine-tuning.json", rows)
-
-
 if __name__ == "__main__":
-    main()
+    record_summaries(measure, "fine-tuning", __doc__)

@@ -8,21 +8,19 @@ distributions the event that comes next is drawn anew at every step. Learning ra
 model; three models each, as in `farzi evaluate`. Written to results/losses.json.
 """
 
-import argparse
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from cases import RESULTS
+from cases import record_summaries
 from cold_start import SEEDS, opened, spread
 from metagrad_contenders.summary import commit
 from torch import Tensor
 from torch.nn import functional
 
 from farzi.evaluation import STUDENT_LRS
-from farzi.files import write_json
 from farzi.models import Batch, Parameters, SequenceModel, hidden_states, output_layer, sequence_loss, shortened
 from farzi.training import FitLoss, as_training_set, fit
 
@@ -73,14 +71,5 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="+")
-    parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
-    options = parser.parse_args()
-    write_json(RESULTS / "losses.json", [row for case in options.cases for row in measure(case, options.data_folder)])
-
-
 if __name__ == "__main__":
-    main()
+    record_summaries(measure, "losses", __doc__)
