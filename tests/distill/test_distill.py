@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from importlib import import_module
 from typing import get_args
 
@@ -27,6 +28,7 @@ from farzi.errors import InputError
 from farzi.evaluation import STUDENT_LRS, Method, NextItem, Study, evaluate
 from farzi.evaluation.students import Students
 from farzi.events import EventData, Vocabulary
+from farzi.metagrad import SGD, Adam
 from farzi.models import GRU4Rec, SASRec, hidden_states, sequence_loss
 from farzi.summary import Factors, expectations, load
 from farzi.training import Teachers, Training, TrajectoryStore
@@ -415,3 +417,12 @@ def test_a_resumed_run_may_take_more_steps(store, tmp_path):
     distill(cyclic_data(), **{**SMALL, "loop": loop}, store=store, run=tmp_path / "whole")
     grown, whole = ((tmp_path / name / "summary.safetensors").read_bytes() for name in ("grown", "whole"))
     assert grown == whole
+
+
+def test_students_have_the_inner_learning_rate_only_where_it_is_adams(store):
+    """That of gradient descent would be a hundred times too high."""
+    loop = OuterLoop(steps=0)
+    for inner, expected in ((Adam(), 0.3), (SGD(), 0.01)):
+        objective = replace(SMALL["objective"], inner=inner, lr=0.3)
+        summary = distill(cyclic_data(), **{**SMALL, "objective": objective, "loop": loop}, store=store)
+        assert summary.card.advice.lr == pytest.approx(expected)

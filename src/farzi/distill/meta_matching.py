@@ -31,6 +31,9 @@ from farzi.training import draw_schedule
 
 logger = logging.getLogger(__name__)
 
+STUDENT_LR = 1e-2
+"""Learning rate of students where inner runs have another optimiser than theirs, which is Adam."""
+
 MOST_DECODED_BYTES = 2**28
 """A summary whose distributions take more than this in float32 stays in factors for inner steps.
 
@@ -134,6 +137,17 @@ class MetaMatching:
                 f"sampled_events is {self.sampled_events}, but {num_sequences} sequences share {vocab_size} events, "
                 f"{batch} sequences a step; give at most {vocab_size // num_sequences * batch}, or 0 for all events"
             )
+
+    def student_lr(self, lr: float) -> float:
+        """Inner runs' own, if Adam takes their steps; of another optimiser's it tells nothing.
+
+        Args:
+            lr: of the inner runs.
+
+        Returns:
+            the learning rate of students.
+        """
+        return lr if isinstance(self.inner, Adam) else STUDENT_LR
 
     def gradient(
         self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator

@@ -78,6 +78,10 @@ class Objective(Protocol):
         """Refuse, by an ``InputError``, a size of summary that it cannot serve; asked before anything is trained."""
         ...
 
+    def student_lr(self, lr: float) -> float:
+        """What Adam is to train students with, where inner runs have this learning rate."""
+        ...
+
     def gradient(
         self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator
     ) -> OuterGradient:

@@ -175,7 +175,7 @@ class Work:
             data_fingerprint=data.fingerprint,
             num_events=train.num_events,
             model=describe_model(self.model),
-            advice=Advice(lr=lr, batch_size=self._batch_size(), steps=steps, decay=self.student.decay_within(steps)),
+            advice=self._advice(lr, steps),
             origin={**self.settings(), "outer_steps": progress.best_step},
             licence=data.licence,
         )
@@ -263,8 +263,12 @@ class Work:
         return min(self.objective.batch_size, self.size.sequences)
 
     def student_training(self, lr: float) -> Training:
-        """How students are trained that judge."""
-        return replace(self.student, lr=lr, batch_size=self._batch_size())
+        """How students are trained that judge, by the learning rate of inner runs."""
+        return replace(self.student, lr=self.objective.student_lr(lr), batch_size=self._batch_size())
+
+    def _advice(self, lr: float, steps: int) -> Advice:
+        training = self.student_training(lr)
+        return Advice(lr=training.lr, batch_size=training.batch_size, steps=steps, decay=training.decay_within(steps))
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""
