@@ -5,7 +5,8 @@ A case is a data set, a size, a kind of targets and, after the first, a seed of 
 (``ml-100k-250x10-free-by-gru4rec``). Each is `farzi distill` and `farzi evaluate` in a folder of its own, as anybody
 would call them, and is resumed where it was left; options that are not known here are passed on to `farzi distill`.
 With --student, models of another kind are trained on the same summary, and such options are passed on to `farzi
-evaluate`. In the end the rows of all finished cases are gathered, and some summaries are copied to results/summaries/.
+evaluate`. In the end the rows of all cases finished here are put into the record, which keeps those of
+other machines, and some summaries are copied to results/summaries/.
 """
 
 import argparse
@@ -84,14 +85,14 @@ class Cases:
         return self.runs / case / (f"result-{student}.json" if student else "result.json")
 
     def gather(self) -> None:
-        """Put the rows of all finished cases into one record, and keep their summaries."""
+        """Put the rows of all finished cases into the record, and keep their summaries."""
         rows = []
         for result in sorted(self.runs.glob("*/result*.json")):
             rows += [{"case": result.parent.name, **row} for row in json.loads(result.read_text())]
             summary = result.with_name("summary.safetensors")
             if result.parent.name in self.kept:
                 shutil.copyfile(summary, RESULTS / "summaries" / f"{result.parent.name}.safetensors")
-        write_json(RESULTS / f"{self.name}.json", rows)
+        put_rows(self.name, rows, ("case", "student", "method"))
 
     def _shown(self, path: str | Path) -> str:
         return str((self.runs / path).relative_to(HERE))
@@ -105,6 +106,14 @@ def farzi(words: Sequence[str]) -> None:
     """Run a command of farzi and stop where it fails."""
     print(shlex.join(["farzi", *words]), flush=True)
     subprocess.run([sys.executable, "-m", "farzi", *words], cwd=HERE, check=True)
+
+
+def put_rows(record: str, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> None:
+    """Put rows into results/RECORD.json, each in the place of the one that its key names; all others stay."""
+    path = RESULTS / f"{record}.json"
+    found = json.loads(path.read_text()) if path.exists() else []
+    all_rows = {tuple(row[name] for name in key): row for row in [*found, *rows]}
+    write_json(path, list(all_rows.values()))
 
 
 def record_summaries(measure: Callable[[str, Path], list[dict[str, Any]]], name: str, description: str | None) -> None:

@@ -1,15 +1,19 @@
 """Studies of what a summary's quality hangs on: one option varied, all else as in the benchmark of recommendation.
 
-    python benchmarks/studies.py teachers rank noise --data-folder ../shared/data
+    python benchmarks/studies.py teachers rank steps optimizer targets noise models --data-folder ../shared/data
 
-Each point is `farzi distill` and `farzi evaluate` in runs/studies/, on ml-100k with 20 sequences of 10, where there is
-something to gain or lose; finished points are not repeated. In the end the rows of all points are gathered into
-results/studies.json.
+Each point is `farzi distill` and `farzi evaluate` in runs/studies/, on ml-100k with 10 sequences of 10, where there is
+something to gain or lose; finished points are not repeated, and the point with nothing varied is one for all studies.
+In the end the rows of all points finished here are put into results/studies.json.
 
-- teachers: how many teachers label the start.
+- teachers: how many teachers label the start; without any it is random sequences and the next events.
 - rank: of the factors.
+- steps: of the outer loop; 0 is the start itself.
+- optimizer: of the inner loop. Students are trained with Adam all the same.
+- targets: of their own, or the next position, the paper's form.
 - noise: a tenth or three tenths of the training events replaced by items drawn evenly; what is held out stays as it is.
   The full-data models and the teachers are trained on the noisy events too.
+- models: teachers and inner loop of one kind, students of all.
 """
 
 import argparse
@@ -17,19 +21,26 @@ import json
 from pathlib import Path
 
 import numpy as np
-from cases import HERE, RESULTS, farzi
+from cases import HERE, farzi, put_rows
 from recommendation import RECOMMENDATION
 
 from farzi import EventData, load_events
-from farzi.files import atomic_write, write_json
+from farzi.files import atomic_write
 
 RUNS = HERE / "runs" / "studies"
-COMMON = ["--size.sequences", "20", "--size.length", "10", "--loop.steps", "240", "--loop.evaluate_every", "40"]
+COMMON = ["--size.sequences", "10", "--size.length", "10", "--loop.steps", "240"]
+SGD = ["--objective.inner", "SGD", "--objective.inner.momentum", "0.9", "--objective.lr", "1"]
 STUDIES = {
-    "teachers": {str(count): ["--teachers.count", str(count)] for count in (0, 1, 2, 4, 8)},
-    "rank": {str(rank): ["--size.rank", str(rank)] for rank in (8, 16, 32, 64)},
+    "teachers": {"0": ["--teachers.count", "0"]}
+    | {"1": ["--teachers.count", "1"], "2": ["--teachers.count", "2"], "4": [], "8": ["--teachers.count", "8"]},
+    "rank": {"8": ["--size.rank", "8"], "16": ["--size.rank", "16"], "32": [], "64": ["--size.rank", "64"]},
+    "steps": {"0": ["--loop.steps", "0"], "80": ["--loop.steps", "80"], "240": []},
+    "optimizer": {"Adam": [], "SGD": SGD},
+    "targets": {"free": [], "next": ["--size.targets", "next"]},
     "noise": {"0": [], "10": [], "30": []},
+    "models": {"sasrec": [], "gru4rec": ["--model", "gru4rec"]},
 }
+STUDENTS = ("sasrec", "sasrec-modern", "gru4rec", "fmlp")
 
 
 def make_noisy(data: EventData, percent: int, path: Path) -> None:
@@ -56,25 +67,40 @@ def data_words(study: str, label: str, folder: Path) -> list[str]:
     return [str(noisy.relative_to(HERE)), "--format", "sequences", "--min_count", "1"]
 
 
+def run_of(study: str, label: str) -> Path:
+    """The folder of a point; where nothing is varied it is the same for all studies."""
+    varied = STUDIES[study][label] or data_words(study, label, Path())[0] != "ml-100k"
+    return RUNS / (f"{study}-{label}" if varied else "usual")
+
+
+def points(studies: list[str]) -> list[tuple[str, str, Path]]:
+    """Every point of some studies: study, label and folder."""
+    return [(study, label, run_of(study, label)) for study in studies for label in STUDIES[study]]
+
+
 def main() -> None:
     """Run the points of the studies, then gather."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", choices=list(STUDIES))
     parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
-    for study in options.studies:
-        for label, more in STUDIES[study].items():
-            run = str((RUNS / f"{study}-{label}").relative_to(HERE))
-            if not (HERE / run / "summary.safetensors").exists():
-                data = data_words(study, label, options.data_folder)
-                farzi(["distill", *data, *COMMON, *more, "-o", run, "--resume"])
-            if not (HERE / run / "result.json").exists():
-                farzi(["evaluate", run, "--methods", "random_teacher", "farzi"])
+    for study, label, folder in points(options.studies):
+        run = str(folder.relative_to(HERE))
+        if not (folder / "summary.safetensors").exists():
+            data = data_words(study, label, options.data_folder)
+            farzi(["distill", *data, *COMMON, *STUDIES[study][label], "-o", run, "--resume"])
+        if not (folder / "result.json").exists():
+            farzi(["evaluate", run, "--methods", "full", "random_teacher", "farzi"])
+        for student in STUDENTS if study == "models" else ():
+            output = folder / f"result-{student}.json"
+            if not output.exists():
+                methods = ["--methods", "full", "farzi"]
+                farzi(["evaluate", run, "--model", student, *methods, "-o", str(output.relative_to(HERE))])
     rows: list[dict] = []
-    for result in sorted(RUNS.glob("*/result.json")):
-        study, label = result.parent.name.split("-")
-        rows += [{"study": study, "label": label, **row} for row in json.loads(result.read_text())]
-    write_json(RESULTS / "studies.json", rows)
+    for study, label, folder in points(list(STUDIES)):
+        for result in sorted(folder.glob("result-*.json" if study == "models" else "result.json")):
+            rows += [{"study": study, "label": label, **row} for row in json.loads(result.read_text())]
+    put_rows("studies", rows, ("study", "label", "student", "method"))
 
 
 if __name__ == "__main__":
