@@ -56,10 +56,15 @@ def make_noisy(data: EventData, percent: int, path: Path) -> None:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 
+def is_noisy(study: str, label: str) -> bool:
+    """Whether a point has data of its own."""
+    return study == "noise" and label != "0"
+
+
 def data_words(study: str, label: str, folder: Path) -> list[str]:
     """Which data a point is made from, as the command line takes it."""
     source = folder / RECOMMENDATION.files["ml-100k"]
-    if study != "noise" or label == "0":
+    if not is_noisy(study, label):
         return ["ml-100k", "--path", str(source)]
     noisy = RUNS / f"noise-{label}.txt"
     if not noisy.exists():
@@ -69,7 +74,7 @@ def data_words(study: str, label: str, folder: Path) -> list[str]:
 
 def run_of(study: str, label: str) -> Path:
     """The folder of a point; where nothing is varied it is the same for all studies."""
-    varied = STUDIES[study][label] or data_words(study, label, Path())[0] != "ml-100k"
+    varied = STUDIES[study][label] or is_noisy(study, label)
     return RUNS / (f"{study}-{label}" if varied else "usual")
 
 
