@@ -1,12 +1,12 @@
 """Summaries of many data sets, sizes and kinds of targets: each distilled, compared, and gathered into one record.
 
 A case is a data set, a size, a kind of targets and, after the first, a seed of the distillation
-(``ml-100k-50x50-free-seed1``), and last the model it is distilled by where that is not the usual one
-(``ml-100k-250x10-free-by-gru4rec``). Each is `farzi distill` and `farzi evaluate` in a folder of its own, as anybody
-would call them, and is resumed where it was left; options that are not known here are passed on to `farzi distill`.
-With --student, models of another kind are trained on the same summary, and such options are passed on to `farzi
-evaluate`. In the end the rows of all cases finished here are put into the record, which keeps those of
-other machines, and some summaries are copied to results/summaries/.
+(``ml-100k-50x50-free-seed1``), and last what is not as usual: a start that teachers write
+(``ptb-400x50-free-generated``), or the model it is distilled by (``ml-100k-250x10-free-by-gru4rec``). Each is `farzi
+distill` and `farzi evaluate` in a folder of its own, as anybody would call them, and is resumed where it was left;
+options that are not known here are passed on to `farzi distill`. With --student, models of another kind are trained on
+the same summary, and such options are passed on to `farzi evaluate`. In the end the rows of all cases finished here are
+put into the record, which keeps those of other machines, and some summaries are copied to results/summaries/.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from farzi.files import write_json
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results"
 CASE = re.compile(
-    r"(?P<data>.+)-(?P<sequences>\d+)x(?P<length>\d+)-(?P<targets>free|next)(-seed(?P<seed>\d+))?(-by-(?P<model>.+))?"
+    r"(?P<data>.+)-(?P<sequences>\d+)x(?P<length>\d+)-(?P<targets>free|next)(-seed(?P<seed>\d+))?"
+    r"(-(?P<start>generated))?(-by-(?P<model>.+))?"
 )
 
 
@@ -60,10 +61,11 @@ class Cases:
         found = CASE.fullmatch(case)
         if found is None or found["data"] not in self.files:
             sys.exit(
-                f"{case} is not a case: give DATA-SEQUENCESxLENGTH-free or -next, with -seedN after the first seed and "
-                f"-by-MODEL for another model; DATA is {' or '.join(self.files)}"
+                f"{case} is not a case: give DATA-SEQUENCESxLENGTH-free or -next, with -seedN after the first seed, "
+                "-generated for a start that teachers write and -by-MODEL for another model; "
+                f"DATA is {' or '.join(self.files)}"
             )
-        size = {name: found[name] for name in ("sequences", "length", "targets")}
+        size = {name: found[name] for name in ("sequences", "length", "targets", "start") if found[name]}
         sizes = [word for name, value in size.items() for word in (f"--size.{name}", value)]
         data = [found["data"], "--path", str(folder / self.files[found["data"]])]
         sizes += ["--seed", found["seed"] or "0"]

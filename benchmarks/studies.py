@@ -1,6 +1,6 @@
 """Studies of what a summary's quality hangs on: one option varied, all else as in the benchmark of recommendation.
 
-    python benchmarks/studies.py teachers rank steps optimizer targets noise models --data-folder ../shared/data
+    python benchmarks/studies.py teachers rank steps start optimizer targets noise models --data-folder ../shared/data
 
 Each point is `farzi distill` and `farzi evaluate` in runs/studies/, on ml-100k with 10 sequences of 10, where there is
 something to gain or lose; finished points are not repeated, and the point with nothing varied is one for all studies.
@@ -9,6 +9,7 @@ In the end the rows of all points finished here are put into results/studies.jso
 - teachers: how many teachers label the start; without any it is random sequences and the next events.
 - rank: of the factors.
 - steps: of the outer loop; 0 is the start itself.
+- start: real sequences, or such as the teachers write.
 - optimizer: of the inner loop. Students are trained with Adam all the same.
 - targets: of their own, or the next position, the paper's form.
 - noise: a tenth or three tenths of the training events replaced by items drawn evenly; what is held out stays as it is.
@@ -35,6 +36,7 @@ STUDIES = {
     | {"1": ["--teachers.count", "1"], "2": ["--teachers.count", "2"], "4": [], "8": ["--teachers.count", "8"]},
     "rank": {"8": ["--size.rank", "8"], "16": ["--size.rank", "16"], "32": [], "64": ["--size.rank", "64"]},
     "steps": {"0": ["--loop.steps", "0"], "80": ["--loop.steps", "80"], "240": []},
+    "start": {"real": [], "generated": ["--size.start", "generated"]},
     "optimizer": {"Adam": [], "SGD": SGD},
     "targets": {"free": [], "next": ["--size.targets", "next"]},
     "noise": {"0": [], "10": [], "30": []},

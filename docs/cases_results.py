@@ -24,9 +24,15 @@ def _seed(row: dict) -> int:
     return row["configuration"]["summary"]["origin"]["seed"]
 
 
+def _start(row: dict) -> str:
+    """What a summary started from; older records tell of no other than real sequences."""
+    return row["configuration"]["summary"]["origin"]["size"].get("start", "real")
+
+
 def _order(row: dict) -> tuple:
     model = row["configuration"]["summary"]["model"]["name"]
-    return list(NAMES).index(row["dataset"]), row["targets"], row["sequences"] * row["length"], model, _seed(row)
+    size = row["sequences"] * row["length"]
+    return list(NAMES).index(row["dataset"]), row["targets"], size, model, _start(row), _seed(row)
 
 
 def references(record: list[dict]) -> str:
@@ -46,7 +52,7 @@ def references(record: list[dict]) -> str:
 def retention(record: list[dict]) -> str:
     """A Markdown table: for each summary, what students of its own kind keep, and what it took."""
     names = list(record[0]["metrics"])
-    sizes = ["data", "model", "size", "targets", "seed", "share of events", "kB"]
+    sizes = ["data", "model", "size", "targets", "start", "seed", "share of events", "kB"]
     lowest = ["**lowest**", "lowest, random", "lowest, random with teachers"]
     costs = ["teachers, s", "distillation, s", "training, s", "of full, s", "break-even"]
     head = [*sizes, *names, *lowest, *costs]
@@ -61,6 +67,7 @@ def retention(record: list[dict]) -> str:
                 row["student"],
                 f"{row['sequences']} x {row['length']}",
                 row["targets"],
+                _start(row),
                 str(_seed(row)),
             ),
             *(f"{100 * row['share_of_events']:.2f} %", f"{row['bytes'] / 1000:.0f}"),
@@ -96,10 +103,10 @@ def tables(record: list[dict]) -> str:
 
 
 def picture(pyplot, record: list[dict], path: Path) -> None:
-    """Lowest retention against the share of the events by the usual model: all of it, and what is near full quality."""
+    """Lowest retention of the usual model by share of the events: all of it, and near full quality; real starts."""
     figure, (whole, near) = pyplot.subplots(2, figsize=(8, 6.5), layout="constrained", sharex=True)
-    usual = (row for row in _own(record) if row["method"] != "full" and "-by-" not in row["case"])
-    rows = sorted(usual, key=_order)
+    usual = [row for row in _own(record) if "-by-" not in row["case"] and _start(row) == "real"]
+    rows = sorted((row for row in usual if row["method"] != "full"), key=_order)
     for dataset, colour in COLOURS.items():
         for targets, mark in (("free", "o"), ("next", "s")):
             cases = {row["case"] for row in rows if (row["dataset"], row["targets"]) == (dataset, targets)}

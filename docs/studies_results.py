@@ -1,12 +1,22 @@
-"""Tables of results/studies.json: one option varied, all else equal."""
+"""Tables and a picture of results/studies.json, one option varied, all else equal; and of other studies."""
+
+from pathlib import Path
 
 TITLES = {
-    "teachers": ("teachers", "How many teachers label the start:"),
+    "teachers": (
+        "teachers",
+        "How many teachers label the start, which without any is random sequences and the next events:",
+    ),
     "rank": ("rank", "The rank of the factors:"),
+    "steps": ("outer steps", "Outer steps; 0 is the start:"),
+    "start": ("start", "Real sequences to start from, or such as the teachers write:"),
+    "optimizer": ("inner optimiser", "The optimiser of inner runs:"),
+    "targets": ("targets", "The kind of targets:"),
     "noise": (
         "noise, %",
         "Training events replaced by items drawn evenly; models on all events are trained on these too:",
     ),
+    "models": ("made with", "Models, those of a summary's teachers and inner runs, and students:"),
 }
 
 
@@ -18,19 +28,39 @@ def tables(record: list[dict]) -> str:
         if not rows:
             continue
         names = list(rows[0]["metrics"])
-        lines = ["| " + " | ".join([column, "trained on", *names, "lowest", "kB"]) + " |"]
-        lines.append("|" + "---|" * (len(names) + 4))
-        for row in sorted(rows, key=lambda row: int(row["label"])):
-            if row["method"] == "full" and study != "noise":
+        students = ["student"] if study == "models" else []
+        lines = ["| " + " | ".join([column, *students, "trained on", *names, "lowest", "kB"]) + " |"]
+        lines.append("|" + "---|" * (len(names) + len(students) + 4))
+        for row in rows:
+            if row["method"] == "full" and study not in ("noise", "models"):
                 continue
             values = [
                 f"{100 * row['metrics'][name]['mean']:.2f} ± {100 * row['metrics'][name]['std']:.2f}" for name in names
             ]
             method = row["method"].replace("_", ", ")
-            cells = [row["label"], method, *values, f"{row['min_retention']:.3f}", f"{row['bytes'] / 1000:.0f}"]
+            student = [row["student"]] if students else []
+            kept = f"{row['min_retention']:.3f}"
+            cells = [row["label"], *student, method, *values, kept, f"{row['bytes'] / 1000:.0f}"]
             lines.append("| " + " | ".join(cells) + " |")
         parts += [title, "", *lines, ""]
     return "\n".join(parts)
+
+
+def picture(pyplot, record: list[dict], path: Path) -> None:
+    """What is kept of each metric at the points of each study, by students of the usual kind."""
+    shown = [study for study in TITLES if study != "models" and any(row["study"] == study for row in record)]
+    figure, panels = pyplot.subplots(2, 4, figsize=(11, 5.2), layout="constrained", sharey=True)
+    for study, axes in zip(shown, panels.flat, strict=False):
+        rows = [row for row in record if row["study"] == study and row["method"] == "farzi"]
+        for metric in rows[0]["metrics"]:
+            axes.plot([row["label"] for row in rows], [row["retention"][metric] for row in rows], "o-", label=metric)
+        axes.axhline(1, color="black", linewidth=0.8, linestyle="--")
+        axes.set_title(TITLES[study][0], fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel("retention")
+    figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
 
 
 def losses(record: list[dict]) -> str:

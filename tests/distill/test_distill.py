@@ -426,3 +426,22 @@ def test_students_have_the_inner_learning_rate_only_where_it_is_adams(store):
         objective = replace(SMALL["objective"], inner=inner, lr=0.3)
         summary = distill(cyclic_data(), **{**SMALL, "objective": objective, "loop": loop}, store=store)
         assert summary.card.advice.lr == pytest.approx(expected)
+
+
+def test_a_generated_start_is_written_by_the_teachers(store):
+    """What follows the first event of each sequence is what they expect, in steps of one."""
+    options, decoded = {**SMALL, "loop": OuterLoop(steps=0)}, {}
+    for start in ("real", "generated"):
+        size = replace(SMALL["size"], rank=VOCAB, start=start)
+        summary = distill(cyclic_data(), **{**options, "size": size}, store=store)
+        decoded[start] = summary.factors.decode(torch.arange(4))[0].argmax(-1)
+        assert summary.card.origin["size"]["start"] == start
+    assert not torch.equal(decoded["real"], decoded["generated"])
+    steps = {start: float(((part.diff() % VOCAB) == 1).float().mean()) for start, part in decoded.items()}
+    assert min(steps.values()) > 0.6, steps  # by chance it is a twelfth
+
+
+def test_a_generated_start_needs_teachers(store):
+    options = {**SMALL, "size": replace(SMALL["size"], start="generated"), "teachers": Teachers(count=0)}
+    with pytest.raises(InputError, match="no teachers to write"):
+        distill(cyclic_data(), **options, store=store)

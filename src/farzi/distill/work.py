@@ -24,7 +24,7 @@ from farzi.distill.watch import Watch
 from farzi.errors import InputError
 from farzi.evaluation import Task, peak_mb
 from farzi.models import SequenceModel, describe_model, shortened
-from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real, representative
+from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real, generate, representative
 from farzi.training import (
     Speed,
     Teachers,
@@ -47,15 +47,18 @@ class Size:
         length: positions of each that have a target.
         rank: of the factors.
         targets: ``free`` (targets of their own) or ``next`` (the next position, the paper's form).
+        start: ``real`` (sequences that stand for all others) or ``generated`` (such as the teachers write, of which
+            none need stand in the data but for its first event).
 
     Raises:
-        ValueError: a number is not positive, or the kind of targets is unknown.
+        ValueError: a number is not positive, or the kind of targets or of start is unknown.
     """
 
     sequences: int = 50
     length: int = 10
     rank: int = 32
     targets: str = "free"
+    start: str = "real"
 
     def __post_init__(self) -> None:
         for name in ("sequences", "length", "rank"):
@@ -63,6 +66,8 @@ class Size:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.targets not in ("free", "next"):
             raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
+        if self.start not in ("real", "generated"):
+            raise ValueError(f"start is {self.start!r}; it must be 'real' or 'generated'")
 
     def empty(self, vocab_size: int) -> Factors:
         """Factors of this size that say nothing: what they cost is what any would.
@@ -82,7 +87,7 @@ JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
 
 CANDIDATES = 2048
-"""Real sequences that a start is chosen from, or twice as many as it has, where that is more."""
+"""Sequences that a start is chosen from, or twice as many as it has, where that is more."""
 
 PLACES = 4096
 """Places in the data for which the chosen ones are to stand."""
@@ -118,6 +123,8 @@ class Work:
         length, most = self.size.length, self.model.max_length
         if length > most:
             raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
+        if self.size.start == "generated" and not self.teachers.count:
+            raise InputError("start is 'generated', but there are no teachers to write one; give some, or 'real'")
         self.task.real(self.model)
         self.objective.check(self.size.sequences, self.task.data.vocab_size)
         if self.ranks.count > 1 and self.ranks.broadcast(self.settings()) != self.settings():
@@ -235,7 +242,7 @@ class Work:
     def _start(self, trained: list[Trajectory]) -> Factors:
         teachers = self._teachers(trained)
         return from_real(
-            self._real(teachers),
+            self._sequences(teachers),
             self.task.data.vocab_size,
             teachers,
             kind=self.size.targets,
@@ -243,14 +250,17 @@ class Work:
             seed=self.seed,
         )
 
-    def _real(self, teachers: tuple[Teacher, ...]) -> Tensor:
-        """The sequences to start from, ``(sequences, length + 1)``: of many the most useful, if a teacher can tell."""
+    def _sequences(self, teachers: tuple[Teacher, ...]) -> Tensor:
+        """What to start from, ``(sequences, length + 1)``: of many the most useful, if a teacher can tell."""
         count, length = self.size.sequences, self.size.length
         if not teachers:
             return self.task.draw(count, length, self.seed)
         others = math.ceil(PLACES / length)
         drawn = self.task.draw(others + max(CANDIDATES, 2 * count), length, self.seed)
-        return representative(drawn[others:], drawn[:others], teachers[0], count)
+        candidates = drawn[others:]
+        if self.size.start == "generated":
+            candidates = generate(candidates[:, 0], length, teachers, seed=self.seed)
+        return representative(candidates, drawn[:others], teachers[0], count)
 
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
         return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)

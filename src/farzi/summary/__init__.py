@@ -4,6 +4,7 @@ from farzi.summary.artefact import FORMAT_VERSION, Summary, load, round_to_store
 from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
+from farzi.summary.generated import generate
 from farzi.summary.hub import dataset_card, load_from_hub, save_to_hub
 from farzi.summary.initialise import SHARPNESS, Distributions, Teacher, expectations, factorise, from_real
 from farzi.summary.representative import representative
@@ -24,6 +25,7 @@ __all__ = [
     "export",
     "factorise",
     "from_real",
+    "generate",
     "load",
     "load_from_hub",
     "representative",
