@@ -29,7 +29,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "evaluate": {
         "farzi evaluate runs/mine --workers 2": "compare a run with its baselines",
         "farzi evaluate runs/mine --model gru4rec -o runs/mine/result-gru4rec.json": "with another model",
-        "farzi evaluate mine.safetensors --data events.csv --methods farzi": "a summary by itself",
+        "farzi evaluate mine.safetensors --data events.csv": "a summary by itself",
     },
     "report": {
         "farzi report runs/mine": "write runs/mine/report.html",

@@ -31,7 +31,13 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
     add_device_option(parser)
     add_quiet_option(parser)
-    parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=list(get_args(Method)))
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=get_args(Method),
+        help="what models are trained on; all of them for a run, and full and farzi for a file by itself, whose "
+        "baselines may take teachers to be trained first",
+    )
     parser.add_argument(
         "--data", type=str | Path | None, help="name or file; by default what the run or the card names"
     )
@@ -47,7 +53,8 @@ def _evaluate(call: Call) -> None:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
         raise InputError(str(error)) from error
-    if options.measured is not None and "farzi" not in options.methods:
+    methods = options.methods or (get_args(Method) if target.is_dir() else ["full", "farzi"])
+    if options.measured is not None and "farzi" not in methods:
         raise InputError("--measured asks for what the summary retained; add farzi to --methods")
     recorded, costs, path, output = Namespace(), Costs(), target, options.output
     if target.is_dir():
@@ -76,7 +83,7 @@ def _evaluate(call: Call) -> None:
             data,
             model=options.model,
             study=study,
-            methods=options.methods,
+            methods=methods,
             costs=costs,
             workers=options.workers,
             device=options.device,
