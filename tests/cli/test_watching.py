@@ -21,7 +21,7 @@ def test_a_log_tells_of_a_distillation_in_few_lines(films, tmp_path, monkeypatch
     teachers, trained, start, *outer = err.splitlines()
     assert teachers.startswith("teachers: ")
     assert trained.startswith("teachers 100%: teacher 1 of 1, step 4, valid nDCG@100 ")
-    assert start.startswith("start: real sequences ")
+    assert start.startswith("start: sequences ")
     assert outer[-1].startswith("distillation 100%: step 2 of 2, loss ")
     for part in (", gradient ", ", valid nDCG@100 ", " (best ", " % of the teachers' (best ", " MB"):
         assert part in outer[-1]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farzi.events import EventData, Vocabulary
-from farzi.report.portrait import by_rank, found_in, portray
+from farzi.report.portrait import alike, by_rank, found_in, portray
 from farzi.summary import Advice, Card, Factors, Summary
 
 VOCAB = 5
@@ -41,6 +41,40 @@ def test_a_sequence_is_found_where_most_of_it_stands(sequences, wanted):
     assert found == pytest.approx([by_loops(sequences, wanted), by_loops(sequences, wanted[::-1])])
 
 
+def elsewhere(sequences: list[list[int]], number: int, start: int, length: int) -> float:
+    """The same for a piece of a real sequence, where the places that share an event with it do not count."""
+    wanted, best = sequences[number][start : start + length], 0
+    for other, real in enumerate(sequences):
+        for place in range(-length, len(real) + 1):
+            if other == number and abs(place - start) < length:
+                continue
+            inside = [(real[place + i], event) for i, event in enumerate(wanted) if 0 <= place + i < len(real)]
+            best = max(best, sum(a == b for a, b in inside))
+    return best / length
+
+
+@given(st.lists(st.lists(EVENTS, max_size=7), min_size=1, max_size=4), st.integers(1, 4))
+@settings(max_examples=200, deadline=None)
+def test_real_sequences_are_looked_for_elsewhere(sequences, length):
+    found = alike(real_data(sequences), 40, length)
+    possible = [
+        elsewhere(sequences, number, start, length)
+        for number, one in enumerate(sequences)
+        for start in range(len(one) - length + 1)
+    ]
+    if found is None:
+        assert not possible
+    else:
+        assert {round(share, 9) for share in found} <= {round(share, 9) for share in possible}
+        assert found.mean() == pytest.approx(np.mean(possible), abs=0.4)
+
+
+def test_a_sequence_that_stands_twice_is_found_once_more():
+    twice = [0, 1, 2, 3, 4]
+    assert alike(real_data([twice, [], twice]), 10, 5) == pytest.approx(np.ones(10))
+    assert alike(real_data([twice, [4, 3, 2, 1, 0]]), 10, 5) == pytest.approx(np.full(10, 0.2))
+
+
 def test_a_summary_is_measured_as_it_decodes():
     torch.manual_seed(0)
     inputs = torch.randn(4, 3, 2)
@@ -60,7 +94,7 @@ def test_a_summary_is_measured_as_it_decodes():
     shares = [one.target for one in portrait.frequent]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1)
-    assert (portrait.real, portrait.found) == (None, None)
+    assert (portrait.real, portrait.found, portrait.alike) == (None, None, None)
 
 
 def test_popularity_follows_the_real_ranks():

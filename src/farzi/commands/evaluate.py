@@ -1,6 +1,7 @@
 """`farzi evaluate`: compare a summary with all data and with real sequences."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import get_args
@@ -53,7 +54,8 @@ def _evaluate(call: Call) -> None:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
         raise InputError(str(error)) from error
-    methods = options.methods or (get_args(Method) if target.is_dir() else ["full", "farzi"])
+    usual: Sequence[Method] = get_args(Method) if target.is_dir() else ("full", "farzi")
+    methods = options.methods or usual
     if options.measured is not None and "farzi" not in methods:
         raise InputError("--measured asks for what the summary retained; add farzi to --methods")
     recorded, costs, path, output = Namespace(), Costs(), target, options.output

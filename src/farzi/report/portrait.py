@@ -62,6 +62,8 @@ class Portrait:
         real: shares of the training events, where they are at hand.
         found: how much of each of the first sequences is a real one, ``(sequences,)``, see :func:`found_in`; None where
             the training events are not at hand.
+        alike: how much of as many real sequences stands elsewhere in the data, likewise, for comparison; None too
+            where no real sequence is as long.
         frequent: the events that are likeliest as targets on the whole.
         sequences: the first sequences, by position an input and its target.
     """
@@ -70,6 +72,7 @@ class Portrait:
     targets: Side
     real: Shares | None
     found: Shares | None
+    alike: Shares | None
     frequent: list[Frequent]
     sequences: list[list[tuple[Likely, Likely]]]
 
@@ -95,6 +98,11 @@ def portray(summary: Summary, data: EventData | TextData | None = None) -> Portr
     train = None if data is None else task_of(data).train_data
     real = None if train is None else np.bincount(train.events, minlength=train.vocab_size) / train.num_events
 
+    found, others = None, None
+    if train is not None:
+        wanted = _likeliest_inputs(summary, train.num_events)
+        found, others = found_in(train, wanted), alike(train, *wanted.shape)
+
     def real_share(event: int) -> float | None:
         return None if real is None else float(real[event])
 
@@ -102,7 +110,8 @@ def portray(summary: Summary, data: EventData | TextData | None = None) -> Portr
         inputs=Side(entropies[0].numpy(), shares[0].numpy()),
         targets=Side(entropies[1].numpy(), shares[1].numpy()),
         real=real,
-        found=None if train is None else found_in(train, _likeliest_inputs(summary, train.num_events)),
+        found=found,
+        alike=others,
         frequent=[
             Frequent(summary.title(event), float(shares[1, event]), float(shares[0, event]), real_share(event))
             for event in shares[1].topk(min(SHOWN_FREQUENT, factors.vocab_size)).indices.tolist()
@@ -140,11 +149,49 @@ def found_in(real: EventData, sequences: NDArray[np.int64]) -> Shares:
         sequence may begin and end anywhere beside it.
     """
     length = sequences.shape[1]
+    apart = _set_apart(real, length)
+    return np.array([_agreeing(apart, one).max() for one in sequences]) / length
+
+
+def alike(real: EventData, count: int, length: int) -> Shares | None:
+    """How much of some real sequences stands in one other place of the real ones.
+
+    Args:
+        real: the real sequences.
+        count: how many are drawn.
+        length: of each, which may begin anywhere in a real sequence.
+
+    Returns:
+        as :func:`found_in`, ``(count,)``, but for the places that share an event with the drawn one; None if no real
+        sequence is as long.
+    """
+    ends = np.repeat(real.offsets[1:], np.diff(real.offsets))
+    (starts,) = np.nonzero(np.arange(real.num_events) + length <= ends)
+    if not len(starts):
+        return None
+    apart, shares = _set_apart(real, length), np.empty(count)
+    for number, start in enumerate(np.random.default_rng(0).choice(starts, count)):
+        counts = _agreeing(apart, real.events[start : start + length])
+        before = np.searchsorted(real.offsets, start, side="right")  # sequences that begin no later, each set apart
+        own = start + length * before
+        counts[own - length + 1 : own + length] = 0
+        shares[number] = counts.max() / length
+    return shares
+
+
+def _set_apart(real: EventData, length: int) -> NDArray[np.int32]:
+    """All events in a row, with room for a sequence before, between and after the real ones."""
     bounds = np.repeat(real.offsets[:-1], length)
-    apart = np.concatenate([np.insert(real.events, bounds, -1), np.full(length, -1, real.events.dtype)])
-    places = len(apart) - length + 1
-    most = [sum((apart[i : i + places] == event).astype(np.int32) for i, event in enumerate(one)) for one in sequences]
-    return np.array([np.max(counts) for counts in most]) / length
+    return np.concatenate([np.insert(real.events, bounds, -1), np.full(length, -1, real.events.dtype)])
+
+
+def _agreeing(apart: NDArray[np.int32], sequence: NDArray[np.integer]) -> NDArray[np.int32]:
+    """By the place where it is laid beside the real events, how many of a sequence are the real ones."""
+    places = len(apart) - len(sequence) + 1
+    counts = np.zeros(places, np.int32)
+    for i, event in enumerate(sequence):
+        counts += apart[i : i + places] == event
+    return counts
 
 
 def _likely(distribution: torch.Tensor, summary: Summary) -> Likely:

@@ -35,7 +35,7 @@ def watch_distillation(show: Show, task: Task, loop: OuterLoop, begin: Callable[
         full = statistics.mean(scores)
 
     def start() -> None:
-        show("start", None, "real sequences and what teachers expect after them, then a first judgement")
+        show("start", None, "sequences and what teachers expect after them, then a first judgement")
 
     share = 0.0
 
