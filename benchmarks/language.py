@@ -25,7 +25,7 @@ LANGUAGE = Cases(
         "decay": "0.5",
         "evaluate_every": "500",
     },
-    student={"steps": "8000", "decay": "0.5", "patience": "4"},
+    student={},
     kept=("ptb-400x50-free-generated",),  # others read as windows of a text that may not be passed on
 )
 

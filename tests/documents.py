@@ -95,8 +95,8 @@ def in_small() -> Iterator[None]:
         _changed(small_work, lambda study: replace(study, seeds=1, reference=QUICK, student=QUICK)),
         patch.object(initialise, "factorise", partial(initialise.factorise, steps=10)),
         patch.object(tune._Search, "run", small_search),
-        patch.object(NextItem, "student", QUICK),
-        patch.object(NextToken, "student", QUICK),
+        patch.multiple(NextItem, student=QUICK, judging=QUICK),
+        patch.multiple(NextToken, student=QUICK, judging=QUICK),
         patch.object(Source, "check", lambda *_: None),
     ):
         yield

@@ -88,8 +88,10 @@ def test_a_text_is_distilled_in_little_time(text, tmp_path, capsys):
     assert card.origin["teachers"]["training"]["steps"] < 40_000
     assert card.advice.steps > 1
     student = read_budget(tmp_path / "run" / "budget.json").student
-    assert student.decay == NextToken.student.decay > 0
-    assert card.advice.decay == student.decay_within(card.advice.steps)
+    assert student.decay == NextToken.judging.decay > 0
+    judged = round(card.advice.steps * NextToken.judging.steps / NextToken.student.steps)
+    assert card.advice.steps > judged
+    assert card.advice.decay == student.decay_within(judged)
     assert "class_path: farzi.models.Transformer\n" in (tmp_path / "run" / "config.yaml").read_text()
     assert main([*words, "--resume"]) == 0
 

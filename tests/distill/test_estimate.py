@@ -103,7 +103,7 @@ def test_seconds_add_up(reckon):
     assert steps[StoreAll] == pytest.approx(1 + 100 * 0.1 + 20 * 0.2)
     assert steps[Segments] == pytest.approx(steps[StoreAll] + 15 * 0.1), "5 steps of 20 are taken once"
     assert found.starting == pytest.approx(7 + 7 * 87 * 0.1)
-    student = NextItem.student
+    student = NextItem.judging
     most = 2 * (student.steps * 0.01 + math.ceil(student.steps / student.evaluate_every) * 0.5)
     assert found.judgements == 4, "at the start, after 4 and 8 steps, and at the end"
     assert found.judging.most == pytest.approx(4 * most)

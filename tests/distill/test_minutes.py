@@ -268,7 +268,7 @@ def test_a_distillation_in_little_time_makes_a_summary(clock, store, tmp_path):
     summary = distill(cyclic_data(), **given, store=store, run=tmp_path / "run")
     budget = read_budget(tmp_path / "run" / "budget.json")
     assert 1 < budget.teachers.training.steps < 40_000
-    assert LEAST_STUDENT_STEPS <= budget.student.steps < NextItem.student.steps
+    assert LEAST_STUDENT_STEPS <= budget.student.steps < NextItem.judging.steps
     assert summary.card.origin["teachers"] == asdict(budget.teachers)
     assert summary.card.advice.steps <= budget.student.steps
     record = json.loads((tmp_path / "run" / "run.json").read_text())

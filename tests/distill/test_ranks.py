@@ -139,7 +139,7 @@ def both(target: Callable[..., None], *given) -> list[int | None]:
 
 def in_whole(rank: int, folder: Path) -> dict:
     """A distillation whose minutes are limited, on machines that have no folder in common."""
-    NextItem.student = Training(steps=40, evaluate_every=20)
+    NextItem.student = NextItem.judging = Training(steps=40, evaluate_every=20)
     store, looks = TrajectoryStore(folder=folder / f"teachers-{rank}", num_snapshots=2), []
     watch = Watch(teacher=lambda now: looks.append(now.number), progress=lambda now: looks.append(-now.step))
     loop, teachers = replace(SMALL["loop"], minutes=600), replace(SMALL["teachers"], count=3)

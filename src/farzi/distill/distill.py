@@ -90,7 +90,7 @@ def distill(
             store or TrajectoryStore(),
             pool,
             watch if ranks.index == 0 else Watch(),
-            task.student,
+            task.judging,
             ranks=ranks,
         )
         work.check()

@@ -130,7 +130,7 @@ def estimate(
     task, store = task_of(data), store or TrajectoryStore()
     model, teachers = model or task.default_model, teachers or Teachers(training=task.full_data)
     with Workers(workers) as pool, Workers(1, apart=True) as apart:
-        work = Work(task, model, size, objective, loop, teachers, judges, 0, store, pool, Watch(), task.student)
+        work = Work(task, model, size, objective, loop, teachers, judges, 0, store, pool, Watch(), task.judging)
         work.check()
         threads = 1 if workers > 1 else torch.get_num_threads()
         student = work.student_training(objective.lr)

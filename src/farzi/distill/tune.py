@@ -100,7 +100,7 @@ def tune(
             store or TrajectoryStore(),
             pool,
             watch,
-            task.student,
+            task.judging,
         )
         work.check()
         searched = ranges(work, search)

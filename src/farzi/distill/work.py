@@ -277,8 +277,10 @@ class Work:
         return replace(self.student, lr=self.objective.student_lr(lr), batch_size=self._batch_size())
 
     def _advice(self, lr: float, steps: int) -> Advice:
-        training = self.student_training(lr)
-        return Advice(lr=training.lr, batch_size=training.batch_size, steps=steps, decay=training.decay_within(steps))
+        """What did for those that judge, for as many times the steps as students are given."""
+        training, decay = self.student_training(lr), self.student.decay_within(steps)
+        steps = steps * self.task.student.steps // self.task.judging.steps
+        return Advice(lr=training.lr, batch_size=training.batch_size, steps=steps, decay=decay)
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""

@@ -34,7 +34,7 @@ class NextItem(Task):
     headline = "nDCG@100"
     default_model = SASRec()
     full_data = FULL_DATA
-    student = Training(steps=6000, decay=1.0, evaluate_every=80, patience=10)
+    student = judging = Training(steps=6000, decay=1.0, evaluate_every=80, patience=10)
 
     @cached_property
     def splits(self) -> Splits:

@@ -33,6 +33,9 @@ class Task(ABC):
     student: ClassVar[Training]
     """How students are trained on a few sequences, unless said otherwise; learning rate and batch size differ."""
 
+    judging: ClassVar[Training]
+    """The same for students that judge a summary while it is made: shorter, where students take long."""
+
     data: EventData | TextData
     """All data, with its name, vocabulary and fingerprint."""
 
