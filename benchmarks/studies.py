@@ -88,9 +88,11 @@ def points(studies: list[str]) -> list[tuple[str, str, Path]]:
 def main() -> None:
     """Run the points of the studies, then gather."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="*", choices=list(STUDIES))
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help=", ".join(STUDIES))
     parser.add_argument("--data-folder", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
+    for study in set(options.studies) - STUDIES.keys():
+        parser.error(f"{study} is not a study; there are {', '.join(STUDIES)}")
     for study, label, folder in points(options.studies):
         run = str(folder.relative_to(HERE))
         if not (folder / "summary.safetensors").exists():

@@ -19,6 +19,15 @@ TITLES = {
     "models": ("made with", "Models, those of a summary's teachers and inner runs, and students:"),
 }
 
+WITH = {
+    "teachers": {"random_teacher"},
+    "rank": {"random_teacher"},
+    "targets": {"random_teacher"},
+    "noise": {"full"},
+    "models": {"full"},
+}
+"""What is shown beside the summary, where it is not the same at all points."""
+
 
 def tables(record: list[dict]) -> str:
     """Markdown tables: what students reach at each point of each study, in percent, and their lowest retention."""
@@ -32,7 +41,7 @@ def tables(record: list[dict]) -> str:
         lines = ["| " + " | ".join([column, *students, "trained on", *names, "lowest", "kB"]) + " |"]
         lines.append("|" + "---|" * (len(names) + len(students) + 4))
         for row in rows:
-            if row["method"] == "full" and study not in ("noise", "models"):
+            if row["method"] not in {"farzi", *WITH.get(study, ())}:
                 continue
             values = [
                 f"{100 * row['metrics'][name]['mean']:.2f} ± {100 * row['metrics'][name]['std']:.2f}" for name in names
@@ -49,12 +58,15 @@ def tables(record: list[dict]) -> str:
 def picture(pyplot, record: list[dict], path: Path) -> None:
     """What is kept of each metric at the points of each study, by students of the usual kind."""
     shown = [study for study in TITLES if study != "models" and any(row["study"] == study for row in record)]
-    figure, panels = pyplot.subplots(2, 4, figsize=(11, 5.2), layout="constrained", sharey=True)
+    figure, panels = pyplot.subplots(2, 4, figsize=(11, 5.2), layout="constrained")
+    for axes in panels.flat[len(shown) :]:
+        axes.set_axis_off()
     for study, axes in zip(shown, panels.flat, strict=False):
         rows = [row for row in record if row["study"] == study and row["method"] == "farzi"]
         for metric in rows[0]["metrics"]:
             axes.plot([row["label"] for row in rows], [row["retention"][metric] for row in rows], "o-", label=metric)
         axes.axhline(1, color="black", linewidth=0.8, linestyle="--")
+        axes.set_ylim(0.38 if study == "teachers" else 0.86, 1.12)  # a student without teachers keeps far less
         axes.set_title(TITLES[study][0], fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
     figure.supylabel("retention")
