@@ -165,15 +165,17 @@ def alike(real: EventData, count: int, length: int) -> Shares | None:
         as :func:`found_in`, ``(count,)``, but for the places that share an event with the drawn one; None if no real
         sequence is as long.
     """
-    ends = np.repeat(real.offsets[1:], np.diff(real.offsets))
-    (starts,) = np.nonzero(np.arange(real.num_events) + length <= ends)
-    if not len(starts):
+    until = np.clip(
+        np.diff(real.offsets) - length + 1, 0, None
+    ).cumsum()  # places to begin at, up to each sequence's end
+    if not until.size or not until[-1]:
         return None
     apart, shares = _set_apart(real, length), np.empty(count)
-    for number, start in enumerate(np.random.default_rng(0).choice(starts, count)):
+    for number, drawn in enumerate(np.random.default_rng(0).integers(until[-1], size=count)):
+        sequence = np.searchsorted(until, drawn, side="right")
+        start = real.offsets[sequence + 1] - length - (until[sequence] - 1 - drawn)
         counts = _agreeing(apart, real.events[start : start + length])
-        before = np.searchsorted(real.offsets, start, side="right")  # sequences that begin no later, each set apart
-        own = start + length * before
+        own = start + length * (sequence + 1)
         counts[own - length + 1 : own + length] = 0
         shares[number] = counts.max() / length
     return shares
