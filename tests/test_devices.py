@@ -120,7 +120,8 @@ def text() -> TextData:
 def little_work(monkeypatch):
     """Every operation passes through Python here, twice."""
     for task in (NextItem, NextToken):
-        monkeypatch.setattr(task, "student", QUICK)
+        for name in ("student", "judging"):
+            monkeypatch.setattr(task, name, QUICK)
     monkeypatch.setattr(sys.modules["farzi.evaluation.study"], "STUDENT_LRS", (1e-2,))
     descend = initialise._descend
     monkeypatch.setattr(initialise, "_descend", lambda *given, lr, steps: descend(*given, lr=lr, steps=min(steps, 3)))

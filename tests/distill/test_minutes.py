@@ -295,7 +295,8 @@ def test_a_run_keeps_its_budget_when_it_is_resumed_with_other_minutes(clock, sto
 
 
 def test_more_time_than_is_needed_changes_nothing(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(NextItem, "student", Training(steps=40, evaluate_every=20))
+    for name in ("student", "judging"):
+        monkeypatch.setattr(NextItem, name, Training(steps=40, evaluate_every=20))
     plain = distill(cyclic_data(), **SMALL, store=store)
     timed = {**SMALL, "loop": replace(SMALL["loop"], minutes=600)}
     for folder in (store.folder, tmp_path / "other"):
@@ -318,7 +319,8 @@ def test_a_budget_is_read_again_or_found_damaged(tmp_path):
 @pytest.mark.slow
 def test_the_data_says_which_models_are_trained_and_how(store, monkeypatch):
     for task in (NextItem, NextToken):
-        monkeypatch.setattr(task, "student", Training(steps=2))
+        for name in ("student", "judging"):
+            monkeypatch.setattr(task, name, Training(steps=2))
     given = {name: value for name, value in SMALL.items() if name != "model"}
     assert distill(cyclic_data(), **given, store=store).card.model == {"name": "sasrec", **asdict(SASRec())}
     tokens = torch.arange(600).remainder(5).int().numpy()

@@ -37,13 +37,15 @@ def store(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def short_judgements(monkeypatch):
-    monkeypatch.setattr(NextItem, "student", Training(steps=40, evaluate_every=20))
+    for name in ("student", "judging"):
+        monkeypatch.setattr(NextItem, name, Training(steps=40, evaluate_every=20))
 
 
 @pytest.fixture(scope="module")
 def any_summary(store):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(NextItem, "student", Training(steps=2))
+        for name in ("student", "judging"):
+            patch.setattr(NextItem, name, Training(steps=2))
         return distill(cyclic_data(), **{**SMALL, "loop": OuterLoop(steps=0)}, store=store)
 
 
