@@ -206,6 +206,10 @@ def test_text_is_learned_there(tmp_path):
     compare(tmp_path, data=text(), model=Transformer(heads=1, **SIZES))
 
 
+def test_a_generated_start_is_made_there(tmp_path):
+    compare(tmp_path, size=replace(SMALL["size"], start="generated"))
+
+
 @pytest.mark.parametrize("targets", ["free", "next"])
 def test_large_summaries_are_learned_there(tmp_path, monkeypatch, targets):
     for module in ("farzi.training.sets", "farzi.distill.meta_matching"):

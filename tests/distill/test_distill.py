@@ -430,11 +430,12 @@ def test_students_have_the_inner_learning_rate_only_where_it_is_adams(store):
 
 def test_a_generated_start_is_written_by_the_teachers(store):
     """What follows the first event of each sequence is what they expect, in steps of one."""
-    options, decoded = {**SMALL, "loop": OuterLoop(steps=0)}, {}
+    teachers, decoded = Teachers(count=2, training=replace(SMALL["teachers"].training, steps=200)), {}
     for start in ("real", "generated"):
-        size = replace(SMALL["size"], rank=VOCAB, start=start)
-        summary = distill(cyclic_data(), **{**options, "size": size}, store=store)
-        decoded[start] = summary.factors.decode(torch.arange(4))[0].argmax(-1)
+        size = replace(SMALL["size"], sequences=20, rank=VOCAB, start=start)
+        options = {**SMALL, "loop": OuterLoop(steps=0), "teachers": teachers, "size": size}
+        summary = distill(cyclic_data(), **options, store=store)
+        decoded[start] = summary.factors.decode(torch.arange(20))[0].argmax(-1)
         assert summary.card.origin["size"]["start"] == start
     assert not torch.equal(decoded["real"], decoded["generated"])
     steps = {start: float(((part.diff() % VOCAB) == 1).float().mean()) for start, part in decoded.items()}

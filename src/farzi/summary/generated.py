@@ -24,7 +24,7 @@ def generate(first: Tensor, length: int, teachers: Sequence[Teacher], *, seed: i
     Returns:
         event ids, ``(sequences, length + 1)``.
     """
-    generator = torch.Generator(first.device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     written = torch.cat([first[:, None], first.new_zeros(len(first), length)], 1)
     with torch.no_grad():
         for some in written.split(SEQUENCES_AT_ONCE):  # views: what is drawn stands in the whole
@@ -42,5 +42,7 @@ def _draw(inputs: Tensor, at: int, teachers: Sequence[Teacher], generator: torch
     drawn = list[Tensor]()
     for rows in chunks(len(inputs), len(teachers[0][1]["embedding"])):
         expected = torch.stack([scores(parameters, hidden[rows]).softmax(-1) for parameters, hidden in read]).mean(0)
-        drawn.append(torch.multinomial(expected, 1, generator=generator)[:, 0])
+        until = expected.cumsum(-1)
+        chance = torch.rand(len(until), 1, generator=generator).to(until.device)  # the same on any device
+        drawn.append(torch.searchsorted(until, chance * until[:, -1:], right=True).clamp_max(until.shape[1] - 1)[:, 0])
     return torch.cat(drawn)
