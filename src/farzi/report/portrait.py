@@ -165,9 +165,8 @@ def alike(real: EventData, count: int, length: int) -> Shares | None:
         as :func:`found_in`, ``(count,)``, but for the places that share an event with the drawn one; None if no real
         sequence is as long.
     """
-    until = np.clip(
-        np.diff(real.offsets) - length + 1, 0, None
-    ).cumsum()  # places to begin at, up to each sequence's end
+    begins = np.clip(np.diff(real.offsets) - length + 1, 0, None)  # places to begin at, in each sequence
+    until = begins.cumsum()
     if not until.size or not until[-1]:
         return None
     apart, shares = _set_apart(real, length), np.empty(count)

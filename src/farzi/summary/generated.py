@@ -1,4 +1,4 @@
-"""Sequences that teachers write: a start in which no real sequence stands."""
+"""Sequences that teachers write, to start from in the place of real ones."""
 
 from collections.abc import Sequence
 
