@@ -85,7 +85,7 @@ def summary(kind: str = "free") -> Summary:
             data_fingerprint="",
             num_events=600,
             model={"name": "sasrec", "dim": 8},
-            advice=Advice(lr=0.0123, batch_size=2, steps=150, decay=0.25),
+            advice=Advice(lr=0.0123, batch_size=2, steps=150, decay=0.25, weight_decay=0.1),
         ),
     )
 
@@ -119,13 +119,13 @@ def test_more_events_than_there_are_show_all():
 
 
 def test_a_card_says_what_the_summary_is_and_how_to_use_it():
-    text = " ".join(shown(card_table(summary()), width=120).split())
+    text = " ".join(shown(card_table(summary()), width=160).split())
     for piece in (
         "2 x 3",
         "1.0% of 600",
         "films",
         "sasrec: dim 8",
-        "learning rate 0.0123, 2 sequences a step, 150 steps, falling over the last 25% of them",
+        "learning rate 0.0123, 2 sequences a step, 150 steps, falling over the last 25% of them, weight decay 0.1",
     ):
         assert piece in text
 

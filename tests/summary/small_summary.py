@@ -39,10 +39,11 @@ def make_measured() -> Summary:
     return replace(summary, card=replace(summary.card, licence="CC BY 4.0", retention=retention))
 
 
-def make_falling() -> Summary:
+def make_falling(weight_decay: float = 0.0) -> Summary:
     """The same, with advice of a falling learning rate."""
     summary = make_measured()
-    return replace(summary, card=replace(summary.card, advice=replace(summary.card.advice, decay=0.3)))
+    advice = replace(summary.card.advice, decay=0.3, weight_decay=weight_decay)
+    return replace(summary, card=replace(summary.card, advice=advice))
 
 
 def tokenizers() -> dict[str, Tokenizer]:

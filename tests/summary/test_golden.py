@@ -26,6 +26,11 @@ FILES = {
     "3-next-word": make_text("word"),
     "3-free-char": make_text("char", "free"),
     "3-next-bpe": make_text("bpe"),
+    "4-free": make_falling(weight_decay=0.1),
+    "4-next": replace(make_summary("next"), vocabulary=replace(make_summary().vocabulary, titles=None)),
+    "4-next-word": make_text("word"),
+    "4-free-char": make_text("char", "free"),
+    "4-next-bpe": make_text("bpe"),
 }
 """What each file was made from, by its name, which begins with the version of the format."""
 
@@ -67,9 +72,9 @@ def test_the_summaries_that_are_published_stay_readable(path):
 
 
 def test_a_newer_version_is_refused_by_its_number(tmp_path):
-    content = (GOLDEN / "3-free.safetensors").read_bytes()
-    newer = content.replace(b'\\"format\\": 3', b'\\"format\\": 4')
+    content = (GOLDEN / "4-free.safetensors").read_bytes()
+    newer = content.replace(b'\\"format\\": 4', b'\\"format\\": 5')
     assert newer != content
     (tmp_path / "newer").write_bytes(newer)
-    with pytest.raises(InputError, match=r"newer has .*format 4 is newer than this farzi reads, 3: update farzi"):
+    with pytest.raises(InputError, match=r"newer has .*format 5 is newer than this farzi reads, 4: update farzi"):
         load(tmp_path / "newer")

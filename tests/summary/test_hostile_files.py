@@ -158,6 +158,10 @@ HOSTILE = {
         card(lambda c: c["card"]["advice"].update(decay=2)),
         "decay is 2; it must be between 0 and 1",
     ),
+    "a weight decay below nothing": (
+        card(lambda c: c["card"]["advice"].update(weight_decay=-0.1)),
+        "weight_decay is -0.1; it must not be negative, and finite",
+    ),
     "steps that are halves": (card(lambda c: c["card"]["advice"].update(steps=1.5)), "steps is 1.5"),
     "a licence that is no text": (card(lambda c: c["card"].update(licence=3)), "licence is 3"),
     "a retention of nothing": (card(lambda c: c["card"].update(retention={})), "missing 3 required"),
@@ -227,7 +231,7 @@ def test_a_header_that_is_too_long_is_refused_before_it_is_read(tmp_path):
 def test_a_vocabulary_that_has_no_room_is_not_saved(tmp_path, monkeypatch):
     assert MOST_HEADER_BYTES > 1_000_000 * 60
     monkeypatch.setattr("farzi.summary.artefact.MOST_HEADER_BYTES", 300)
-    with pytest.raises(InputError, match=r"of films take \d+ bytes, .* room for 300; leave out the titles"):
+    with pytest.raises(InputError, match=r"of films take [\d,]+ bytes, .* room for 300; leave out the titles"):
         make_summary().save(tmp_path / "summary")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(reading, "MOST_HEADER_BYTES", 300)

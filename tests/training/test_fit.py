@@ -185,7 +185,7 @@ def test_without_a_score_all_steps_are_taken_and_the_last_is_kept():
 
 
 def test_a_summary_says_how_to_train_on_it():
-    advice = Advice(lr=0.02, batch_size=3, steps=5, decay=0.6)
+    advice = Advice(lr=0.02, batch_size=3, steps=5, decay=0.6, weight_decay=2.0)
     factors = Factors(latents=torch.randn(4, 6, 3), decoder=torch.randn(3, VOCAB), targets=torch.randn(4, 6, 3))
     vocabulary = Vocabulary(tuple("abcde"))
     card = Card(data="cycle", data_fingerprint="", num_events=28, model={"name": "sasrec"}, advice=advice)
@@ -193,7 +193,8 @@ def test_a_summary_says_how_to_train_on_it():
     fitted = fit(replace(MODEL, max_length=MODEL.max_length + 3), summary, seed=1)
     assert fitted.model == MODEL
     assert fitted.steps == 5
-    expected = fit(MODEL, as_training_set(factors), Training(lr=0.02, batch_size=3, steps=5, decay=0.6), seed=1)
+    training = Training(lr=0.02, batch_size=3, steps=5, decay=0.6, weight_decay=2.0)
+    expected = fit(MODEL, as_training_set(factors), training, seed=1)
     assert same(fitted.parameters, expected.parameters)
     with pytest.raises(InputError, match="6 positions, but the model reads 5"):
         fit(SASRec(dim=8, max_length=5), summary)

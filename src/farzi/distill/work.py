@@ -280,7 +280,13 @@ class Work:
         """What did for those that judge, for as many times the steps as students are given."""
         training, decay = self.student_training(lr), self.student.decay_within(steps)
         steps = steps * self.task.student.steps // self.task.judging.steps
-        return Advice(lr=training.lr, batch_size=training.batch_size, steps=steps, decay=decay)
+        return Advice(
+            lr=training.lr,
+            batch_size=training.batch_size,
+            steps=steps,
+            decay=decay,
+            weight_decay=training.weight_decay,
+        )
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:
         """Train students on the factors; their seeds are not those of any study."""

@@ -15,20 +15,24 @@ class Advice:
         batch_size: sequences a step.
         steps: number of steps.
         decay: share of the steps, the last ones, over which the learning rate falls in a straight line to nothing.
+        weight_decay: decoupled weight decay (AdamW).
 
     Raises:
-        ValueError: a number is not positive, or not finite; or ``decay`` is no share.
+        ValueError: a number is not positive, or not finite; ``decay`` is no share; or ``weight_decay`` is negative.
     """
 
     lr: float
     batch_size: int
     steps: int
     decay: float = 0.0
+    weight_decay: float = 0.0
 
     def __str__(self) -> str:
         """The advice in words."""
         falling = f", falling over the last {self.decay:.0%} of them" if self.decay else ""
-        return f"learning rate {self.lr:.3g}, {self.batch_size:,} sequences a step, {self.steps:,} steps{falling}"
+        shrinking = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        rate = f"learning rate {self.lr:.3g}, {self.batch_size:,} sequences a step, {self.steps:,} steps{falling}"
+        return rate + shrinking
 
     def __post_init__(self) -> None:
         if not 0 < _number("lr", self.lr) < math.inf:
@@ -37,6 +41,8 @@ class Advice:
             _at_least_1(name, getattr(self, name))
         if not 0 <= _number("decay", self.decay) <= 1:
             raise ValueError(f"decay is {self.decay}; it must be between 0 and 1")
+        if not 0 <= _number("weight_decay", self.weight_decay) < math.inf:
+            raise ValueError(f"weight_decay is {self.weight_decay}; it must not be negative, and finite")
 
 
 @dataclass(frozen=True, kw_only=True)

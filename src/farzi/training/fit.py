@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
@@ -168,10 +168,9 @@ def advised(summary: Summary) -> Training:
         summary: a summary.
 
     Returns:
-        its learning rate and how that falls, batch size and number of steps.
+        its learning rate and how that falls, batch size, number of steps and weight decay.
     """
-    advice = summary.card.advice
-    return Training(lr=advice.lr, batch_size=advice.batch_size, steps=advice.steps, decay=advice.decay)
+    return Training(**asdict(summary.card.advice))
 
 
 def _check_start(start: Parameters, fresh: Parameters) -> None:
