@@ -50,7 +50,7 @@ def test_lines_are_few_and_tell_the_time_left():
     assert told[1] == "work 4%: step 4 of 100 [of :smile: them], 1,234 MB, about 5 min left"
     assert told[-2] == "work 97%: step 97 of 100 [of :smile: them], 1,234 MB, about 9 s left"
     assert told[-1] == "work 100%: step 100 of 100 [of :smile: them], 1,234 MB"
-    assert len(told) == 20
+    assert len(told) == 23
 
 
 def test_a_log_of_many_hours_is_short_and_never_silent_for_long():
@@ -66,6 +66,17 @@ def test_a_log_of_many_hours_is_short_and_never_silent_for_long():
     assert len(times) < 200
     assert (min(pauses), max(pauses)) == (SECONDS_BETWEEN_LINES, MOST_SECONDS_BETWEEN_LINES)
     assert sum(time < 600 for time in times) < 40
+
+
+def test_what_comes_together_after_long_silence_is_told():
+    (console, out), clock = plain(), Clock()
+    lines = _Lines(console, clock)
+    lines.show("study", 0.0, "first")
+    for clock.now, share, detail in ((1500.0, 0.25, "second"), (1500.1, 0.5, "third"), (1500.2, 0.75, "fourth")):
+        lines.show("study", share, detail)
+    clock.now = 3000.0
+    lines.show("study", 0.9, "fifth")
+    assert re.findall("first|second|third|fourth|fifth", out.getvalue()) == ["first", "second", "third", "fifth"]
 
 
 def test_a_new_stage_tells_at_once_and_counts_from_where_it_was_resumed():

@@ -15,7 +15,10 @@ Show = Callable[[str, float | None, str], None]
 """Takes a stage of the work, the share of it that is done (0 to 1, None if unknown), and what there is to say of it."""
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Where there is no terminal, a stage tells no more often than this, and less often the longer it lasts."""
+"""Where there is no terminal, a stage tells about this often at most, and less often the longer it lasts.
+
+After long silence two pieces of news that come together are both told, as when a training ends and the next begins.
+"""
 
 MOST_SECONDS_BETWEEN_LINES = 600.0
 """As long as there is news, a stage tells about this often, however long it lasts."""
@@ -77,15 +80,16 @@ class _Lines:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
         self._stage = ""
-        self._began = self._told = self._first_share = 0.0
+        self._began = self._due = self._first_share = 0.0
 
     def show(self, stage: str, share: float | None, detail: str) -> None:
         now = self._clock()
         if stage != self._stage:
             self._stage, self._began, self._first_share = stage, now, share or 0.0
-        elif share != 1 and now - self._told < self._pause(now):
+            self._due = now
+        elif share != 1 and now < self._due:
             return
-        self._told = now
+        self._due = max(self._due + self._pause(now), now)
         told, left = f"{stage}:", ""
         if share is not None:
             gone = share - self._first_share
