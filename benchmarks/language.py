@@ -1,7 +1,7 @@
 """Distil text into many sizes, compare each, and gather results/language.json.
 
     python benchmarks/language.py ptb-400x50-free-generated --data-folder ../shared/data
-    python benchmarks/language.py ptb-400x50-free-generated --student gru --student.weight_decay 0.1
+    python benchmarks/language.py ptb-400x50-free-generated --student gru --student.steps 3000
     python benchmarks/language.py --gather
 
 See benchmarks/cases.py for what a case is.

@@ -31,8 +31,8 @@ class Advice:
         """The advice in words."""
         falling = f", falling over the last {self.decay:.0%} of them" if self.decay else ""
         shrinking = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
-        rate = f"learning rate {self.lr:.3g}, {self.batch_size:,} sequences a step, {self.steps:,} steps{falling}"
-        return rate + shrinking
+        each = f"learning rate {self.lr:.3g}, {self.batch_size:,} sequences a step"
+        return f"{each}, {self.steps:,} steps{falling}{shrinking}"
 
     def __post_init__(self) -> None:
         if not 0 < _number("lr", self.lr) < math.inf:
