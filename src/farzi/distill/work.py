@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from farzi.devices import CPU
 from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
@@ -19,12 +18,13 @@ from farzi.distill.loop import OuterLoop, Verdict, run_loop
 from farzi.distill.objective import Objective, Problem
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.settings import describe_choice
+from farzi.distill.start import choose_start
 from farzi.distill.teaching import Teaching, round_down
 from farzi.distill.watch import Watch
 from farzi.errors import InputError
 from farzi.evaluation import Task, peak_mb
 from farzi.models import SequenceModel, describe_model, shortened
-from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real, generate, representative
+from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
 from farzi.training import (
     Speed,
     Teachers,
@@ -85,12 +85,6 @@ class Size:
 
 JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
-
-CANDIDATES = 2048
-"""Sequences that a start is chosen from, or twice as many as it has, where that is more."""
-
-PLACES = 4096
-"""Places in the data for which the chosen ones are to stand."""
 
 _MAY_CHANGE = ("steps", "minutes", "checkpoint_every")
 """Fields of the outer loop that may change when a run is resumed."""
@@ -241,26 +235,22 @@ class Work:
 
     def _start(self, trained: list[Trajectory]) -> Factors:
         teachers = self._teachers(trained)
+        sequences = choose_start(
+            self.task,
+            teachers,
+            self.size.sequences,
+            self.size.length,
+            generated=self.size.start == "generated",
+            seed=self.seed,
+        )
         return from_real(
-            self._sequences(teachers),
+            sequences,
             self.task.data.vocab_size,
             teachers,
             kind=self.size.targets,
             rank=self.size.rank,
             seed=self.seed,
         )
-
-    def _sequences(self, teachers: tuple[Teacher, ...]) -> Tensor:
-        """What to start from, ``(sequences, length + 1)``: of many the most useful, if a teacher can tell."""
-        count, length = self.size.sequences, self.size.length
-        if not teachers:
-            return self.task.draw(count, length, self.seed)
-        others = math.ceil(PLACES / length)
-        drawn = self.task.draw(others + max(CANDIDATES, 2 * count), length, self.seed)
-        candidates = drawn[others:]
-        if self.size.start == "generated":
-            candidates = generate(candidates[:, 0], length, teachers, seed=self.seed)
-        return representative(candidates, drawn[:others], teachers[0], count)
 
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:
         return tuple((self.model, self.task.at_work(trajectory.parameters)) for trajectory in trained)
