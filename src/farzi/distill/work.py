@@ -250,6 +250,7 @@ class Work:
             kind=self.size.targets,
             rank=self.size.rank,
             seed=self.seed,
+            sharpness=self.task.sharpness,
         )
 
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:

@@ -45,6 +45,7 @@ class NextToken(Task):
     full_data = Training(lr=3e-3, steps=8000, batch_size=32, dropout=0.1, decay=0.5, evaluate_every=0, patience=12)
     student = Training(steps=8000, weight_decay=0.1, decay=0.5, evaluate_every=250, patience=4)
     judging = Training(steps=1500, weight_decay=0.1, decay=0.3, evaluate_every=250, patience=3)
+    sharpness = 0.99  # students read words for sure in the end, and a text's summary hardly moves from its start
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1:

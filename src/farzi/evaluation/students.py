@@ -93,7 +93,17 @@ class Students:
             return TensorSequences(inputs=drawn[:, :-1], targets=drawn[:, 1:], vocab_size=factors.vocab_size)
         rank = factors.decoder.shape[0]
         teachers = [self._teacher(number) for number in range(self.teachers.count)]
-        return as_training_set(from_real(drawn, factors.vocab_size, teachers, kind=factors.kind, rank=rank, seed=seed))
+        return as_training_set(
+            from_real(
+                drawn,
+                factors.vocab_size,
+                teachers,
+                kind=factors.kind,
+                rank=rank,
+                seed=seed,
+                sharpness=self.task.sharpness,
+            )
+        )
 
     def _teacher(self, seed: int) -> Teacher:
         trained = self.task.train(self.model, self.teachers.training, self.store, seed)

@@ -36,6 +36,9 @@ class Task(ABC):
     judging: ClassVar[Training]
     """The same for students that judge a summary while it is made: shorter, where students take long."""
 
+    sharpness: ClassVar[float]
+    """Probability of the event that an input of a summary starts from."""
+
     data: EventData | TextData
     """All data, with its name, vocabulary and fingerprint."""
 

@@ -6,12 +6,11 @@ from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
 from farzi.summary.generated import generate
 from farzi.summary.hub import dataset_card, load_from_hub, save_to_hub
-from farzi.summary.initialise import SHARPNESS, Distributions, Teacher, expectations, factorise, from_real
+from farzi.summary.initialise import Distributions, Teacher, expectations, factorise, from_real
 from farzi.summary.representative import representative
 
 __all__ = [
     "FORMAT_VERSION",
-    "SHARPNESS",
     "Advice",
     "Card",
     "Distributions",

@@ -22,9 +22,6 @@ from farzi.summary.factors import Factors
 Teacher = tuple[SequenceModel, Parameters]
 """A model and parameters trained on the full data."""
 
-SHARPNESS = 0.95
-"""Probability of the real event in an input; certain events would need infinite logits."""
-
 START_ROWS = 4096
 """Most distributions that the start of a decoder is taken from; they are held together."""
 
@@ -53,10 +50,11 @@ class _Certain:
     Args:
         events: ids, ``(rows,)``.
         vocab_size: number of events in the vocabulary.
+        sharpness: that weight.
     """
 
-    def __init__(self, events: Tensor, vocab_size: int) -> None:
-        self._events, self._vocab_size = events, vocab_size
+    def __init__(self, events: Tensor, vocab_size: int, sharpness: float) -> None:
+        self._events, self._vocab_size, self._sharpness = events, vocab_size, sharpness
         self.device = events.device
 
     def __len__(self) -> int:
@@ -64,9 +62,9 @@ class _Certain:
 
     def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
         events = self._events[rows]
-        rest = (1 - SHARPNESS) / (self._vocab_size - 1)
+        rest = (1 - self._sharpness) / (self._vocab_size - 1)
         distributions = torch.full((len(events), self._vocab_size), rest, device=events.device)
-        return distributions.scatter_(1, events[:, None], SHARPNESS)
+        return distributions.scatter_(1, events[:, None], self._sharpness)
 
 
 class _Expectations:
@@ -100,6 +98,7 @@ def from_real(
     rank: int,
     seed: int = 0,
     steps: int = START_STEPS,
+    sharpness: float = 0.95,
 ) -> Factors:
     """Factorise real sequences, with teachers' mean predictions as targets.
 
@@ -119,6 +118,8 @@ def from_real(
         rank: of the factors.
         seed: of the random start of the factorisation.
         steps: of the search for the decoder.
+        sharpness: probability of a real event where it stands, as far as the factors can hold it; certainty, 1, would
+            need infinite logits.
 
     Returns:
         factors whose distributions are close to those wanted.
@@ -130,15 +131,17 @@ def from_real(
         raise ValueError(f"targets is {kind!r}; it must be 'free' or 'next'")
     count, length = sequences.shape[0], sequences.shape[1] - 1
     inputs = sequences[:, :-1]
-    expects = _expectations(teachers, inputs) if teachers else _Certain(sequences[:, 1:].flatten(), vocab_size)
+    expects = (
+        _expectations(teachers, inputs) if teachers else _Certain(sequences[:, 1:].flatten(), vocab_size, sharpness)
+    )
     targets, decoder = factorise(expects, rank, seed=seed, steps=steps)
     targets = targets.view(count, length, rank)
     if kind == "next" and teachers:
-        first = _of_events(sequences[:, :1], decoder)
+        first = _of_events(sequences[:, :1], decoder, sharpness)
         return Factors(latents=_continued(first, targets, teachers, decoder), decoder=decoder)
     if kind == "next":
-        return Factors(latents=_of_events(sequences, decoder), decoder=decoder)
-    latents = _of_events(inputs, decoder)
+        return Factors(latents=_of_events(sequences, decoder, sharpness), decoder=decoder)
+    latents = _of_events(inputs, decoder, sharpness)
     if teachers:
         expects = _expectations(teachers, latents, decoder)
         targets = _latents(expects, decoder, targets.flatten(0, 1)).view_as(latents)
@@ -226,10 +229,10 @@ def _latents(distributions: Distributions, decoder: Tensor, start: Tensor) -> Te
     return closest_latents(means, decoder, start)
 
 
-def _of_events(events: Tensor, decoder: Tensor) -> Tensor:
+def _of_events(events: Tensor, decoder: Tensor, sharpness: float) -> Tensor:
     """Latents of real events, ``(sequences, length)``; each is looked for once, however often it occurs."""
     once, places = events.unique(return_inverse=True)
-    return _latents(_Certain(once, decoder.shape[1]), decoder, decoder.T[once])[places]
+    return _latents(_Certain(once, decoder.shape[1], sharpness), decoder, decoder.T[once])[places]
 
 
 def _continued(first: Tensor, later: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
