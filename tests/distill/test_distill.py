@@ -148,6 +148,39 @@ def test_workers_make_the_same_summary_and_rows(tmp_path):
     assert [row.training["chosen_steps"] for row in rows[0]] == [row.training["chosen_steps"] for row in rows[1]]
 
 
+def test_a_study_that_was_stopped_goes_on_with_the_models_it_has(tmp_path, monkeypatch):
+    trajectories, trained = import_module("farzi.training.trajectories"), []
+    fit = trajectories.fit
+
+    def count(*args, **options):
+        trained.append(options["seed"])
+        return fit(*args, **options)
+
+    monkeypatch.setattr(trajectories, "fit", count)
+    store = TrajectoryStore(folder=tmp_path, num_snapshots=2)
+    given = {**SMALL, "loop": OuterLoop(steps=1, evaluate_every=1)}
+    one, other = (distill(cyclic_data(), **given, store=store, seed=seed) for seed in (0, 1))
+    study = Study(seeds=2, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
+    total = 2 * len(get_args(Method)) + 2 * len(
+        STUDENT_LRS
+    )  # two methods look for a learning rate; SMALL has a teacher for each seed
+
+    def stop(done: int, _total: int, _what: str) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    trained.clear()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(one, cyclic_data(), study=study, store=store, watch=stop)
+    made = len(trained)
+    rows = evaluate(one, cyclic_data(), study=study, store=store)
+    assert 0 < made < len(trained) == total - 2, "two models on all data were teachers before"
+    assert evaluate(one, cyclic_data(), study=study, store=store) == rows
+    assert len(trained) == total - 2
+    evaluate(other, cyclic_data(), study=study, store=store, methods=["farzi"])
+    assert len(trained) == total - 2 + 2, "another summary has its own students"
+
+
 def test_a_resumed_run_gives_the_same_bytes(store, tmp_path, monkeypatch):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     distill(cyclic_data(), **SMALL, store=store, run=whole)

@@ -281,7 +281,8 @@ def test_a_distillation_in_little_time_makes_a_summary(clock, store, tmp_path):
     study = Study(seeds=1, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
     rows = evaluate(summary, cyclic_data(), study=study, methods=["random_teacher", "farzi"], store=store)
     assert [row.method for row in rows] == ["full", "random_teacher", "farzi"]
-    assert len({path.name for path in store.folder.iterdir()} - kept) == 1, "the full data's model, and no teacher"
+    made = {path.name for path in store.folder.iterdir()} - kept
+    assert len(made) == 6, "the full data's model and five students, and no teacher"
 
 
 def test_a_run_keeps_its_budget_when_it_is_resumed_with_other_minutes(clock, store, tmp_path):

@@ -12,8 +12,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from farzi.events import EventData, Vocabulary
-from farzi.models import SASRec
-from farzi.training import RealSequences, Training, TrajectoryStore
+from farzi.models import Batch, SASRec
+from farzi.summary import Factors
+from farzi.training import (
+    FactoredSequences,
+    RealSequences,
+    TensorSequences,
+    Training,
+    TrajectoryStore,
+    as_training_set,
+)
 
 MODEL = SASRec(dim=4, max_length=4)
 TRAINING = Training(steps=6, batch_size=2, evaluate_every=2)
@@ -106,3 +114,58 @@ def test_files_from_before_there_were_checksums_are_read(store):
     again, looks = train(store)
     assert looks == 0
     assert same(first, again)
+
+
+def sequences(kind: str, change: float = 0.0):
+    """Of one kind; a change is made to the last number of the last tensor."""
+    generator = torch.Generator().manual_seed(0)
+    latents, decoder, targets = (torch.randn(shape, generator=generator) for shape in ((3, 4, 2), (2, 5), (3, 4, 2)))
+    targets[-1, -1, -1] += change
+    factors = Factors(latents=latents, decoder=decoder, targets=targets)
+    if kind == "factors":
+        return FactoredSequences(factors=factors)
+    if kind == "decoded":
+        return as_training_set(factors)
+    inputs, wanted = factors.decode()
+    if kind == "hard":
+        inputs, wanted = (part.argmax(-1) for part in Batch(inputs, wanted))
+        wanted[-1, -1] = (wanted[-1, -1] + int(change > 0)) % 5
+    return TensorSequences(inputs=inputs, targets=wanted, vocab_size=5)
+
+
+@pytest.mark.parametrize("kind", ["factors", "decoded", "soft", "hard"])
+def test_a_student_is_trained_once_on_what_it_is_given(store, kind):
+    looks: list[int] = []
+
+    def train_on(data):
+        looks.append(0)
+
+        def score(_):
+            looks[-1] += 1
+            return float(looks[-1])
+
+        return store.train(MODEL, data, TRAINING, score, judge="count", seed=0)
+
+    first, again = train_on(sequences(kind)), train_on(sequences(kind))
+    other = train_on(sequences(kind, 1.0))
+    assert looks == [3, 0, 3]
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_sets_of_different_kinds_and_shapes_are_not_taken_for_each_other():
+    zeros = torch.zeros(4, 3, dtype=torch.long)
+    flat = torch.zeros(3, 4, dtype=torch.long)
+    hard = [TensorSequences(inputs=part, targets=part, vocab_size=size) for part in (zeros, flat) for size in (5, 6)]
+    soft = sequences("factors").factors
+    factored = [FactoredSequences(factors=replace(soft, temperature=t)) for t in (1.0, 2.0)]
+    known = [json.dumps(one.identity) for one in (*hard, *factored, sequences("soft"))]
+    assert len(set(known)) == len(known)
+
+
+def test_decoded_sequences_are_known_by_their_factors():
+    """Decoding rounds otherwise with other threads, and what is decoded is much larger."""
+    decoded = sequences("decoded")
+    assert isinstance(decoded, TensorSequences)
+    assert decoded.identity == sequences("factors").identity
+    assert replace(decoded, inputs=decoded.inputs + 1e-6).identity == decoded.identity

@@ -37,7 +37,7 @@ def evaluate(
         study: how many models, and how they are trained.
         methods: the rows wanted; ``full`` is always made.
         costs: of the summary, where known.
-        store: where models trained on all data are kept; the user's cache folder by default.
+        store: where trained models are kept; the user's cache folder by default.
         workers: processes that train, side by side; see :class:`farzi.training.Workers`.
         device: where models are trained and measured, as torch names it, such as ``cuda``.
         watch: told, before each training, how many are done, how many there are, and which one is next.

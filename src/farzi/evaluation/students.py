@@ -1,6 +1,6 @@
 """The models that a study trains, each of them a piece of work that another process can do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from farzi.evaluation.task import Task
@@ -8,13 +8,12 @@ from farzi.models import SequenceModel, shortened
 from farzi.summary import Summary, Teacher, from_real
 from farzi.training import (
     Fitted,
+    KnownSet,
     Teachers,
     TensorSequences,
     Training,
-    TrainingSet,
     TrajectoryStore,
     as_training_set,
-    fit,
 )
 
 Method = Literal["full", "random", "random_teacher", "farzi"]
@@ -30,7 +29,7 @@ class Students:
         task: real data.
         model: what is trained on all data; on short sequences the same with as short a memory.
         teachers: whose expectations label random sequences.
-        store: of models trained on full data.
+        store: of models trained before.
     """
 
     summary: Summary
@@ -40,7 +39,7 @@ class Students:
     store: TrajectoryStore
 
     def train(self, method: Method, training: Training, seed: int, drawn: int) -> Fitted:
-        """Train one model.
+        """Train one model, or take the same training from the store.
 
         Args:
             method: what on.
@@ -53,8 +52,9 @@ class Students:
         """
         if method == "full":
             return self.task.train(self.model, training, self.store, seed).fitted
-        student = self.student(method)
-        return fit(student, self.sequences(method, drawn), training, self.task.score(student), seed=seed)
+        student, store = self.student(method), replace(self.store, num_snapshots=0)
+        score, judge = self.task.score(student), self.task.judge
+        return store.train(student, self.sequences(method, drawn), training, score, judge=judge, seed=seed).fitted
 
     def student(self, method: Method) -> SequenceModel:
         """The model that a method trains.
@@ -75,7 +75,7 @@ class Students:
         """
         self.task.train(self.model, self.teachers.training, self.store, seed)
 
-    def sequences(self, method: Method, seed: int) -> TrainingSet:
+    def sequences(self, method: Method, seed: int) -> KnownSet:
         """What a method trains on.
 
         Args:

@@ -113,7 +113,7 @@ class Study:
             summary: what is judged.
             task: its data.
             model: the student.
-            store: of models trained on full data.
+            store: of models trained before.
             methods: the rows wanted beside ``full``, which is always made.
             costs: of the summary, where known.
             size_in_bytes: of the summary's file.

@@ -4,7 +4,7 @@ from farzi.training.fit import FitLoss, Fitted, Score, Training, TrainingSet, ad
 from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
 from farzi.training.speed import TRIED_STEPS, Speed, measure_speed
-from farzi.training.trajectories import FULL_DATA, Teachers, Trajectory, TrajectoryStore
+from farzi.training.trajectories import FULL_DATA, KnownSet, Teachers, Trajectory, TrajectoryStore
 from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
@@ -14,6 +14,7 @@ __all__ = [
     "FactoredSequences",
     "FitLoss",
     "Fitted",
+    "KnownSet",
     "RealSequences",
     "Score",
     "Speed",

@@ -1,7 +1,9 @@
 """What models are fitted to: windows of real sequences, and sequences held as tensors."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +45,11 @@ class RealSequences:
         """Number of events in the vocabulary."""
         return self.data.vocab_size
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from any other, as JSON holds it."""
+        return {"data": self.data.fingerprint, "length": self.length}
+
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once, up to where the windows happen to be cut.
 
@@ -82,16 +89,25 @@ class TensorSequences:
         inputs: ``(sequences, length)`` ids or ``(sequences, length, vocab)`` distributions.
         targets: likewise.
         vocab_size: number of events in the vocabulary.
+        factors: what they were decoded from, if anything.
     """
 
     inputs: Tensor
     targets: Tensor
     vocab_size: int
+    factors: Factors | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the tensors are."""
         return self.inputs.device
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from any other, as JSON holds it."""
+        if self.factors is not None:  # decoding may round otherwise with other threads
+            return _identity(self.factors)
+        return {"sequences": _digest(self.inputs, self.targets), "vocabulary": self.vocab_size}
 
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once, but for an incomplete one.
@@ -139,6 +155,11 @@ class FactoredSequences:
         """Where the tensors are."""
         return self.factors.decoder.device
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from any other, as JSON holds it."""
+        return _identity(self.factors)
+
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once, but for an incomplete one.
 
@@ -180,7 +201,20 @@ def as_training_set(factors: Factors) -> TensorSequences | FactoredSequences:
     if factors.decoded_bytes > MOST_DECODED_BYTES:
         return FactoredSequences(factors=factors)
     batch = factors.decode()
-    return TensorSequences(inputs=batch.inputs, targets=batch.targets, vocab_size=factors.vocab_size)
+    return TensorSequences(inputs=batch.inputs, targets=batch.targets, vocab_size=factors.vocab_size, factors=factors)
+
+
+def _identity(factors: Factors) -> dict[str, Any]:
+    return {"factors": _digest(*factors.tensors().values()), "temperature": factors.temperature}
+
+
+def _digest(*tensors: Tensor) -> str:
+    """SHA-256, in hex, of tensors with their shapes."""
+    digest = hashlib.sha256()
+    for part in tensors:
+        digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
+        digest.update(part.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def _passes(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

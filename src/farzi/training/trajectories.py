@@ -1,11 +1,11 @@
-"""Models trained on the full data, with snapshots along the way; trained once and kept."""
+"""Models trained once and kept: on the full data, with snapshots along the way, and those of a study."""
 
 import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save
@@ -16,8 +16,7 @@ from farzi.events import cache_folder
 from farzi.files import atomic_write
 from farzi.models import Parameters, SequenceModel, describe_model
 from farzi.reading import in_a_line, read_tensors
-from farzi.training.fit import Fitted, Score, Training, fit
-from farzi.training.sets import RealSequences
+from farzi.training.fit import Fitted, Score, Training, TrainingSet, fit
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +48,18 @@ class Teachers:
             raise ValueError(f"count is {self.count}; it must not be negative")
 
 
+class KnownSet(TrainingSet, Protocol):
+    """A training set that can be told from any other."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from any other, as JSON holds it."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """One model trained on the full data; all its tensors rest on the CPU.
+    """One trained model; all its tensors rest on the CPU.
 
     Args:
         parameters: at the best step.
@@ -66,7 +74,7 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryStore:
-    """Trains on full data, unless the same training is in the folder already.
+    """Trains, unless the same training is in the folder already.
 
     Args:
         folder: where trained models are kept; farzi's in the user's cache folder by default.
@@ -77,13 +85,13 @@ class TrajectoryStore:
     num_snapshots: int = 8
 
     def find(
-        self, model: SequenceModel, data: RealSequences, training: Training, *, judge: str, seed: int
+        self, model: SequenceModel, data: KnownSet, training: Training, *, judge: str, seed: int
     ) -> Trajectory | None:
         """Read a training from the folder.
 
         Args:
             model: what was trained.
-            data: the training sequences.
+            data: what it is trained on.
             training: how.
             judge: says by what it was chosen.
             seed: of the training.
@@ -101,13 +109,13 @@ class TrajectoryStore:
             return None
 
     def train(
-        self, model: SequenceModel, data: RealSequences, training: Training, score: Score, *, judge: str, seed: int
+        self, model: SequenceModel, data: KnownSet, training: Training, score: Score, *, judge: str, seed: int
     ) -> Trajectory:
         """Train a model, or read the same training from the folder.
 
         Args:
             model: what to train.
-            data: the training sequences.
+            data: what it is trained on.
             training: how.
             score: judges parameters on validation data.
             judge: says what ``score`` measures and on what; part of the key.
@@ -125,7 +133,8 @@ class TrajectoryStore:
         kept: list[Parameters] = []
 
         def observe(_: int, parameters: Parameters, _score: float) -> None:
-            kept.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
+            if self.num_snapshots:
+                kept.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
 
         fitted = fit(model, data, training, score, seed=seed, observe=observe)
         looks = sum(step < fitted.steps for step, _ in fitted.curve)
@@ -136,14 +145,13 @@ class TrajectoryStore:
         return trajectory
 
     def _decided_by(
-        self, model: SequenceModel, data: RealSequences, training: Training, judge: str, seed: int
+        self, model: SequenceModel, data: KnownSet, training: Training, judge: str, seed: int
     ) -> dict[str, Any]:
         """Everything that the outcome of a training follows from."""
         return {
             "version": KEY_VERSION,
             "model": describe_model(model),
-            "data": data.data.fingerprint,
-            "length": data.length,
+            **data.identity,
             "device": data.device.type,
             "training": _described(training),
             "judge": judge,
