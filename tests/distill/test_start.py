@@ -32,7 +32,7 @@ def teachers(task) -> tuple[Teacher]:
 @pytest.mark.parametrize(("count", "places"), [(10, 100), (20, 160), (50, 300)])
 @pytest.mark.parametrize("generated", [False, True])
 def test_large_starts_are_chosen_from_more_by_more_places(task, teachers, monkeypatch, count, places, generated):
-    for name, value in {"CANDIDATES": 60, "PLACES": 100, "MOST_PLACES": 300}.items():
+    for name, value in {"CANDIDATES": 60, "PLACES": 100, "MOST_PAIRS": 30_000}.items():
         monkeypatch.setattr(start, name, value)
     seen = []
     choose = start.representative

@@ -13,8 +13,8 @@ CANDIDATES = 2048
 PLACES = 4096
 """Places in the data for which the chosen ones are to stand, or twice as many as these have, where that is more."""
 
-MOST_PLACES = 32768
-"""But never more than these."""
+MOST_PAIRS = 2**26
+"""Most candidates times places, whose nearness is held together: 268 MB."""
 
 
 def choose_start(
@@ -35,9 +35,9 @@ def choose_start(
     """
     if not teachers:
         return task.draw(count, length, seed)
-    places = min(max(PLACES, 2 * count * length), MOST_PLACES)
-    others = math.ceil(places / length)
-    drawn = task.draw(others + max(CANDIDATES, 2 * count), length, seed)
+    offered = max(CANDIDATES, 2 * count)
+    others = math.ceil(min(max(PLACES, 2 * count * length), MOST_PAIRS / offered) / length)
+    drawn = task.draw(others + offered, length, seed)
     candidates = drawn[others:]
     if generated:
         candidates = generate(candidates[:, 0], length, teachers, seed=seed)
