@@ -39,16 +39,12 @@ class Cases:
         name: of the record and of the folder of its runs.
         files: where each data set is, below the folder of data.
         options: of every distillation, unless others are given.
-        reference: how models are trained on all data, teachers among them, where not as usual; by option.
-        student: how students are trained, likewise.
         kept: cases whose summaries are copied.
     """
 
     name: str
     files: Mapping[str, str]
     options: Sequence[str]
-    reference: Mapping[str, str]
-    student: Mapping[str, str]
     kept: Sequence[str]
 
     @property
@@ -70,13 +66,11 @@ class Cases:
         data = [found["data"], "--path", str(folder / self.files[found["data"]])]
         sizes += ["--seed", found["seed"] or "0"]
         model = ["--model", found["model"]] if found["model"] else []
-        chosen = [*self.options, *model, *_spelt("teachers.training", self.reference), *sizes, *more]
-        return ["distill", *data, *chosen, "-o", self._shown(case), "--resume"]
+        return ["distill", *data, *self.options, *model, *sizes, *more, "-o", self._shown(case), "--resume"]
 
     def evaluation(self, case: str, student: str | None, more: Sequence[str]) -> list[str]:
         """What a user would type to compare a case's summary."""
         words = ["evaluate", self._shown(case)]
-        words += [*_spelt("reference", self.reference), *_spelt("student", self.student)]
         if student is None:
             return [*words, *more]
         output = self._shown(self.result(case, student))
@@ -98,10 +92,6 @@ class Cases:
 
     def _shown(self, path: str | Path) -> str:
         return str((self.runs / path).relative_to(HERE))
-
-
-def _spelt(option: str, training: Mapping[str, str]) -> list[str]:
-    return [word for name, value in training.items() for word in (f"--{option}.{name}", value)]
 
 
 def farzi(words: Sequence[str]) -> None:

@@ -4,11 +4,10 @@
 
 A case is a summary in results/summaries/. The other text is the Penn Treebank, read with the summary's tokenizer;
 models of it are what fine-tuning starts from. All rows are measured on the new text. Models on whole texts are trained
-as benchmarks/language.py does; other learning rates are chosen on validation with one model. Three models each.
+as usual; other learning rates are chosen on validation with one model. Three models each.
 Written to results/fine-tuning.json.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -27,7 +26,7 @@ from farzi.models import Parameters, SequenceModel, build_model
 from farzi.training import Fitted, Teachers, Training, TrainingSet, TrajectoryStore, fit
 
 OTHER = "ptb"
-WHOLE = replace(farzi.NextToken.full_data, **{name: json.loads(value) for name, value in LANGUAGE.reference.items()})
+WHOLE = farzi.NextToken.full_data
 LRS = (3e-4, 1e-3, 3e-3)
 
 

@@ -17,8 +17,6 @@ LANGUAGE = Cases(
         *("--objective.lr", "0.007", "--objective.steps", "1000", "--objective.turns", "16"),
         *("--loop.lr", "0.003", "--loop.steps", "80", "--loop.evaluate_every", "40"),
     ),
-    reference={},
-    student={},
     kept=("ptb-400x50-free-generated",),  # others read as windows of a text that may not be passed on
 )
 

@@ -17,8 +17,6 @@ RECOMMENDATION = Cases(
         "ml-1m": "ml-1m/sasrec",
     },
     options=(),
-    reference={},
-    student={},
     kept=(
         "ml-100k-10x10-free",
         "ml-100k-50x10-free",
