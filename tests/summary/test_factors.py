@@ -165,6 +165,15 @@ def test_next_factors_start_at_a_real_event_and_go_on_as_teachers_expect():
     assert divergence(expected_after(batch.inputs, both), batch.targets) < 1e-3
 
 
+def test_next_factors_have_a_share_of_the_real_event_beside_what_teachers_expect():
+    vocab, both, share = 15, teachers(15), 0.3
+    sequences = torch.randint(vocab, (4, 6), generator=torch.Generator().manual_seed(0))
+    batch = from_real(sequences, vocab, both, kind="next", rank=15, event_share=share).decode()
+    events = torch.nn.functional.one_hot(sequences[:, 1:], vocab)
+    wanted = (1 - share) * expected_after(batch.inputs, both) + share * events
+    assert divergence(wanted, batch.targets) < 1e-3
+
+
 def test_without_teachers_the_next_real_event_is_the_target():
     vocab = 9
     sequences = torch.randint(vocab, (3, 5), generator=torch.Generator().manual_seed(0))

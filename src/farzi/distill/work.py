@@ -251,6 +251,7 @@ class Work:
             rank=self.size.rank,
             seed=self.seed,
             sharpness=self.task.sharpness,
+            event_share=self.task.event_share,
         )
 
     def _teachers(self, trained: list[Trajectory]) -> tuple[Teacher, ...]:

@@ -36,6 +36,7 @@ class NextItem(Task):
     full_data = FULL_DATA
     student = judging = Training(steps=6000, decay=1.0, evaluate_every=80, patience=10)
     sharpness = 0.95
+    event_share = 0.0
 
     @cached_property
     def splits(self) -> Splits:

@@ -102,6 +102,7 @@ class Students:
                 rank=rank,
                 seed=seed,
                 sharpness=self.task.sharpness,
+                event_share=self.task.event_share,
             )
         )
 

@@ -39,6 +39,9 @@ class Task(ABC):
     sharpness: ClassVar[float]
     """Probability of the event that an input of a summary starts from."""
 
+    event_share: ClassVar[float]
+    """Share of that event where one distribution starts as both input and target, as with ``next`` targets."""
+
     data: EventData | TextData
     """All data, with its name, vocabulary and fingerprint."""
 

@@ -89,6 +89,28 @@ class _Expectations:
         return first.div_(len(self._teachers))
 
 
+class _Mixed:
+    """Distributions with a share of their weight on one event each.
+
+    Args:
+        others: as which the rest of the weight is spread.
+        events: ids, ``(rows,)``.
+        share: of the event.
+    """
+
+    def __init__(self, others: Distributions, events: Tensor, share: float) -> None:
+        self._others, self._events, self._share = others, events, share
+        self.device = others.device
+
+    def __len__(self) -> int:
+        return len(self._others)
+
+    def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
+        events = self._events[rows][:, None]
+        mixed = self._others[rows] * (1 - self._share)
+        return mixed.scatter_add_(1, events, torch.full_like(events, self._share, dtype=mixed.dtype))
+
+
 def from_real(
     sequences: Tensor,
     vocab_size: int,
@@ -99,6 +121,7 @@ def from_real(
     seed: int = 0,
     steps: int = START_STEPS,
     sharpness: float = 0.95,
+    event_share: float = 0.0,
 ) -> Factors:
     """Factorise real sequences, with teachers' mean predictions as targets.
 
@@ -108,7 +131,8 @@ def from_real(
     the next real event takes their place.
 
     For ``next`` targets one distribution has to serve as both. Only the first position, which is no target, is a real
-    event; each other one is what the teachers expect after those before it (docs/method.md, section 1).
+    event; each other one is what the teachers expect after those before it, with a share of the real event
+    (docs/method.md, section 1).
 
     Args:
         sequences: real event ids, ``(sequences, length + 1)``, without padding.
@@ -120,6 +144,7 @@ def from_real(
         steps: of the search for the decoder.
         sharpness: probability of a real event where it stands, as far as the factors can hold it; certainty, 1, would
             need infinite logits.
+        event_share: of the real event in later positions for ``next``, where there are teachers.
 
     Returns:
         factors whose distributions are close to those wanted.
@@ -138,7 +163,8 @@ def from_real(
     targets = targets.view(count, length, rank)
     if kind == "next" and teachers:
         first = _of_events(sequences[:, :1], decoder, sharpness)
-        return Factors(latents=_continued(first, targets, teachers, decoder), decoder=decoder)
+        latents = _continued(first, targets, teachers, decoder, sequences[:, 1:], event_share)
+        return Factors(latents=latents, decoder=decoder)
     if kind == "next":
         return Factors(latents=_of_events(sequences, decoder, sharpness), decoder=decoder)
     latents = _of_events(inputs, decoder, sharpness)
@@ -235,14 +261,23 @@ def _of_events(events: Tensor, decoder: Tensor, sharpness: float) -> Tensor:
     return _latents(_Certain(once, decoder.shape[1], sharpness), decoder, decoder.T[once])[places]
 
 
-def _continued(first: Tensor, later: Tensor, teachers: Sequence[Teacher], decoder: Tensor) -> Tensor:
-    """Let teachers go on from a first position, reading what they expected so far.
+def _continued(
+    first: Tensor,
+    later: Tensor,
+    teachers: Sequence[Teacher],
+    decoder: Tensor,
+    events: Tensor,
+    event_share: float,
+) -> Tensor:
+    """Let teachers go on from a first position, reading what they expected so far, mixed with events.
 
     Args:
         first: latents, ``(sequences, 1, rank)``.
         later: latents to begin the search at, for each position after it, ``(sequences, length, rank)``.
         teachers: whose expectations are followed.
         decoder: of the latents.
+        events: for each position after the first, ``(sequences, length)``.
+        event_share: of such an event, the rest being what is expected.
 
     Returns:
         latents of all positions, ``(sequences, length + 1, rank)``.
@@ -250,7 +285,7 @@ def _continued(first: Tensor, later: Tensor, teachers: Sequence[Teacher], decode
     latents = torch.cat([first, later], 1)
     for at in range(later.shape[1]):  # the whole is read each time, as a model may count positions from the end
         expects = _expectations(teachers, latents[:, :-1], decoder, position=at)
-        latents[:, at + 1] = _latents(expects, decoder, later[:, at])
+        latents[:, at + 1] = _latents(_Mixed(expects, events[:, at], event_share), decoder, later[:, at])
     return latents
 
 
