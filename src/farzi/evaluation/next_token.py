@@ -46,7 +46,7 @@ class NextToken(Task):
     student = Training(steps=8000, weight_decay=0.1, decay=0.5, evaluate_every=250, patience=4)
     judging = Training(steps=1500, weight_decay=0.1, decay=0.3, evaluate_every=250, patience=3)
     sharpness = 0.99  # students read words for sure in the end, and a text's summary hardly moves from its start
-    event_share = 0.2  # what taught best of 0 to 0.35 (docs/log.md, 2026-11-29)
+    event_share = 0.1  # of 0, 0.1, 0.2 and 0.35 that of the best perplexity (docs/log.md, 2026-11-29)
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1:
