@@ -89,28 +89,6 @@ class _Expectations:
         return first.div_(len(self._teachers))
 
 
-class _Mixed:
-    """Distributions with a share of their weight on one event each.
-
-    Args:
-        others: as which the rest of the weight is spread.
-        events: ids, ``(rows,)``.
-        share: of the event.
-    """
-
-    def __init__(self, others: Distributions, events: Tensor, share: float) -> None:
-        self._others, self._events, self._share = others, events, share
-        self.device = others.device
-
-    def __len__(self) -> int:
-        return len(self._others)
-
-    def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
-        events = self._events[rows][:, None]
-        mixed = self._others[rows] * (1 - self._share)
-        return mixed.scatter_add_(1, events, torch.full_like(events, self._share, dtype=mixed.dtype))
-
-
 def from_real(
     sequences: Tensor,
     vocab_size: int,
@@ -250,9 +228,13 @@ def factorise(
 
 def _latents(distributions: Distributions, decoder: Tensor, start: Tensor) -> Tensor:
     """The latents that come closest to some distributions, given the decoder."""
+    return closest_latents(_means(distributions, decoder), decoder, start)
+
+
+def _means(distributions: Distributions, decoder: Tensor) -> Tensor:
+    """Of the decoder's columns under each distribution, ``(rows, rank)``."""
     columns = decoder.T.contiguous()
-    means = torch.cat([distributions[part] @ columns for part in chunks(len(distributions), len(columns))])
-    return closest_latents(means, decoder, start)
+    return torch.cat([distributions[part] @ columns for part in chunks(len(distributions), len(columns))])
 
 
 def _of_events(events: Tensor, decoder: Tensor, sharpness: float) -> Tensor:
@@ -285,7 +267,8 @@ def _continued(
     latents = torch.cat([first, later], 1)
     for at in range(later.shape[1]):  # the whole is read each time, as a model may count positions from the end
         expects = _expectations(teachers, latents[:, :-1], decoder, position=at)
-        latents[:, at + 1] = _latents(_Mixed(expects, events[:, at], event_share), decoder, later[:, at])
+        means = (1 - event_share) * _means(expects, decoder) + event_share * decoder.T[events[:, at]]
+        latents[:, at + 1] = closest_latents(means, decoder, later[:, at])
     return latents
 
 
