@@ -122,12 +122,18 @@ def test_a_card_says_what_the_summary_is_and_how_to_use_it():
     text = " ".join(shown(card_table(summary()), width=160).split())
     for piece in (
         "2 x 3",
-        "1.0% of 600",
+        "1.0 % of 600",
         "films",
         "sasrec: dim 8",
         "learning rate 0.0123, 2 sequences a step, 150 steps, falling over the last 25% of them, weight decay 0.1",
     ):
         assert piece in text
+
+
+def test_a_small_share_of_the_events_is_not_rounded_to_nothing():
+    few = summary()
+    many = dataclasses.replace(few, card=dataclasses.replace(few.card, num_events=96_774))
+    assert "0.0062 % of 96,774" in shown(card_table(many), width=160)
 
 
 def test_a_record_holds_what_it_takes_to_get_it_again():

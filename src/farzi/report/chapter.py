@@ -10,7 +10,7 @@ from farzi.report import pictures
 from farzi.report.pictures import Picture, look
 from farzi.report.portrait import Portrait, portray
 from farzi.report.run import Run
-from farzi.report.sequences import card_lines, in_words
+from farzi.report.sequences import card_lines, in_words, percent, share_of_events
 from farzi.report.table import Line, short, study_lines
 
 
@@ -106,7 +106,7 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
     size, row, tiles = run.size, run.row, list[tuple[str, str]]()
     tiles.append((f"{size.sequences} x {size.length}", "sequences by positions"))
     if run.summary is not None:
-        tiles.append((_percent(_share(run)), "of the training events"))
+        tiles.append((percent(share_of_events(run.summary)), "of the training events"))
         tiles.append((_bytes(run.bytes), "in the file"))
     if row is not None:
         full_s, fit_s, meeting = (row.cost.get(name) for name in ("fit_full_s", "fit_s", "break_even"))
@@ -145,7 +145,7 @@ def _compared(run: Run) -> dict[str, str]:
         "model": str(run.model["name"]),
         "sequences": f"{size.sequences} x {size.length}",
         "targets": size.targets,
-        "of the events": "" if run.summary is None else _percent(_share(run)),
+        "of the events": "" if run.summary is None else percent(share_of_events(run.summary)),
         "file": "" if run.summary is None else _bytes(run.bytes),
         "kept at worst": "" if row is None else f"{100 * row.min_retention:.1f} %",
         "a training": "" if fit_s is None or full_s is None else f"{short(full_s)} → {short(fit_s)} s",
@@ -202,18 +202,9 @@ def _record(run: Run) -> dict[str, str]:
     return {"command": first.command, "versions": versions, "commit": first.commit, "machine": first.machine}
 
 
-def _share(run: Run) -> float:
-    assert run.summary is not None
-    return run.size.sequences * run.size.length / run.summary.card.num_events
-
-
 def _best(run: Run) -> str:
     metric = find_metric(run.task.headline)
     return metric.format(run.task.value(run.steps[-1].best_score)) + (" %" if metric.is_share else "")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def _bytes(number: int) -> str:

@@ -61,11 +61,10 @@ def card_lines(summary: Summary) -> dict[str, str]:
         summary: any.
     """
     factors, card = summary.factors, summary.card
-    share = factors.num_sequences * factors.length / card.num_events
     cutter = summary.tokenizer
     lines = {
         "sequences x positions": f"{factors.num_sequences} x {factors.length}",
-        "share of the events": f"{share:.1%} of {card.num_events:,}",
+        "share of the events": f"{percent(share_of_events(summary))} of {card.num_events:,}",
         "targets": factors.kind,
         "rank": str(factors.decoder.shape[0]),
         "vocabulary": f"{factors.vocab_size:,} events" + ("" if cutter is None else f" (tokenizer {cutter.kind})"),
@@ -79,6 +78,16 @@ def card_lines(summary: Summary) -> dict[str, str]:
         kept = ", ".join(f"{name} {share:.1%}" for name, share in measured.kept.items())
         lines["kept"] = f"{kept} ({measured.seeds} of {measured.student})"
     return lines
+
+
+def share_of_events(summary: Summary) -> float:
+    """How many positions a summary has for each event that it was distilled from."""
+    return summary.factors.num_sequences * summary.factors.length / summary.card.num_events
+
+
+def percent(share: float) -> str:
+    """A share in percent, with two digits at least where there is little of it."""
+    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def _cell(distribution: Tensor, summary: Summary, top: int) -> Text:
