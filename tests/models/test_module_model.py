@@ -9,7 +9,6 @@ import torch
 from model_list import LENGTH, VOCAB, Recurrent, ids, settled
 from torch import Tensor, nn
 
-from farzi.errors import InputError
 from farzi.metagrad import Adam, InnerRun, Layout
 from farzi.metagrad.hvp import gradient, reverse_over_forward, reverse_over_reverse
 from farzi.models import Batch, ModuleModel, describe_model, hidden_states, sequence_loss
@@ -20,12 +19,11 @@ MODEL = ModuleModel(module=Recurrent, dim=8, max_length=LENGTH)
 class Attentive(nn.Module):
     """Torch's own attention: a mask as buffer, positions, and no second derivative unless its kernel is chosen."""
 
-    def __init__(self, causal: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.position = nn.Parameter(torch.randn(LENGTH, 8))
         self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
-        mask = nn.Transformer.generate_square_subsequent_mask(LENGTH)
-        self.register_buffer("mask", mask if causal else torch.zeros(LENGTH, LENGTH))
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(LENGTH))
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[1]
@@ -181,19 +179,6 @@ def test_dropout_modules_drop_at_the_rate():
     x = torch.ones(50, LENGTH, 8)
     assert torch.equal(model.hidden({}, x), x * 8**0.5)
     assert (model.hidden({}, x, None, 0.25) == 0).float().mean().item() == pytest.approx(0.25, abs=0.03)
-
-
-@pytest.mark.parametrize(
-    ("module", "told"),
-    [
-        (partial(Attentive, causal=False), "is not causal"),
-        (partial(nn.GRU, 8, 8, batch_first=True), r"makes tuple of \(1, 4, 8\)"),
-        (partial(nn.Linear, 8, 4), r"makes \(1, 4, 4\) of \(1, 4, 8\)"),
-    ],
-)
-def test_a_module_that_does_not_fit_is_refused(module, told):
-    with pytest.raises(InputError, match=f"the module of 'mine' {told}"):
-        member(module, name="mine").init(VOCAB, 0)
 
 
 def test_a_module_that_someone_holds_is_left_alone():

@@ -1,6 +1,7 @@
 """Causal sequence models, their layers and the output head."""
 
 from farzi.models.base import Parameters, SequenceModel, output_layer, restrict, scores
+from farzi.models.checks import check_causal
 from farzi.models.factored import Factored, expected
 from farzi.models.fmlp import FMLP
 from farzi.models.gru4rec import GRU4Rec
@@ -30,6 +31,7 @@ __all__ = [
     "SequenceModel",
     "Transformer",
     "build_model",
+    "check_causal",
     "chunks",
     "describe_model",
     "expected",

@@ -16,7 +16,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
 from torch.overrides import TorchFunctionMode
 
-from farzi.errors import InputError
 from farzi.models.base import Parameters
 from farzi.models.checks import check_length, check_positive
 from farzi.models.dual import has_tangent
@@ -66,13 +65,8 @@ class ModuleModel:
 
         Returns:
             named tensors; ``embedding`` is ``(vocab, dim)``, the module's names begin with ``module.``.
-
-        Raises:
-            InputError: the module does not return the shape that it is given, or it is not causal.
         """
-        module = self._make(seed)
-        self._check(module)
-        own = {f"{_PREFIX}{name}": part.detach().clone() for name, part in module.named_parameters()}
+        own = {f"{_PREFIX}{name}": part.detach().clone() for name, part in self._make(seed).named_parameters()}
         return {"embedding": Draw(seed).normal(vocab_size, self.dim), **own}
 
     def hidden(
@@ -129,18 +123,6 @@ class ModuleModel:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach other devices as well
             return self.module()
-
-    def _check(self, module: nn.Module) -> None:
-        length = min(self.max_length, 4)
-        events = Draw(0).dense(length + 1, self.dim)[None] * math.sqrt(self.dim)
-        x, with_another_end = events[:, :-1], torch.cat([events[:, : length - 1], events[:, -1:]], 1)
-        with torch.no_grad():
-            before, after = module.eval()(x), module(with_another_end)
-        if not isinstance(before, Tensor) or before.shape != x.shape:
-            found = tuple(before.shape) if isinstance(before, Tensor) else type(before).__name__
-            raise InputError(f"the module of {self.name!r} makes {found} of {tuple(x.shape)}; the shape is to stay")
-        if not torch.allclose(before[:, :-1], after[:, :-1], rtol=1e-4, atol=1e-6):
-            raise InputError(f"the module of {self.name!r} is not causal: a state depends on an event behind it")
 
 
 @contextmanager

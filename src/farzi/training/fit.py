@@ -11,7 +11,7 @@ import torch
 
 from farzi.devices import CPU, find_device, seeded
 from farzi.errors import InputError
-from farzi.models import Batch, Factored, Parameters, SequenceModel, sequence_loss, shortened
+from farzi.models import Batch, Factored, Parameters, SequenceModel, check_causal, sequence_loss, shortened
 from farzi.summary import Summary
 from farzi.training.sets import as_training_set
 
@@ -214,8 +214,8 @@ def fit(
         the model as it was trained, with its parameters.
 
     Raises:
-        InputError: a summary has more positions than the model reads, the start is that of another model or other
-            events, or torch cannot compute on the device.
+        InputError: the model looks ahead, a summary has more positions than it reads, the start is that of another
+            model or other events, or torch cannot compute on the device.
     """
     began = time.monotonic()
     if isinstance(data, Summary):
@@ -226,6 +226,7 @@ def fit(
     training = training or Training()
     every = training.steps_between_looks(data)
     fresh = model.init(data.vocab_size, seed)
+    check_causal(model, fresh)
     if start is not None:
         _check_start(start, fresh)
     initial = {name: part.detach() for name, part in (fresh if start is None else start).items()}
