@@ -8,7 +8,6 @@ Models are those of `farzi evaluate`: three on all data, three from scratch on t
 results/cold-start.json.
 """
 
-import statistics
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +20,10 @@ from numpy.typing import NDArray
 from recommendation import RECOMMENDATION
 
 import farzi
-from farzi.evaluation import Students, ranking_metrics, ranks
+from farzi.evaluation import Students, ranking_metrics, ranks, spread
 from farzi.training import Teachers, TrajectoryStore
 
 QUARTERS, SEEDS = 4, 3
-
-Metrics = dict[str, dict[str, float]]
 
 
 def opened(case: str, folder: Path) -> tuple[farzi.NextItem, farzi.Summary]:
@@ -60,7 +57,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     for by, count in counts.items():
         for number, part in enumerate(np.array_split(np.argsort(count, kind="stable"), QUARTERS), 1):
             each = {
-                method: spread([ranking_metrics(one[part], train.vocab_size) for one in all_ranks])
+                method: spreads([ranking_metrics(one[part], train.vocab_size) for one in all_ranks])
                 for method, all_ranks in found.items()
             }
             row = {"case": case, "by": by, "quarter": number, "test_events": len(part)}
@@ -70,10 +67,9 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def spread(each: list[dict[str, float]]) -> Metrics:
-    """Mean and standard deviation over models, by metric."""
-    values = {name: [one[name] for one in each] for name in each[0]}
-    return {name: {"mean": statistics.mean(some), "std": statistics.pstdev(some)} for name, some in values.items()}
+def spreads(each: list[dict[str, float]]) -> dict[str, Any]:
+    """Mean, standard deviation and values over models, by metric."""
+    return {name: spread([one[name] for one in each]) for name in each[0]}
 
 
 if __name__ == "__main__":

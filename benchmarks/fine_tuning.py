@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import CASE, RESULTS, record_summaries
-from cold_start import SEEDS, spread
+from cold_start import SEEDS, spreads
 from language import LANGUAGE
 from metagrad_contenders.summary import commit
 
@@ -81,7 +81,7 @@ def row(
 ) -> dict[str, Any]:
     """What models reach on the new text."""
     values = [task.metrics(one.model, one.parameters, "test") for one in fitted]
-    found: dict[str, Any] = {"case": case, "start": start, "method": method, "metrics": spread(values)}
+    found: dict[str, Any] = {"case": case, "start": start, "method": method, "metrics": spreads(values)}
     found |= {"training": {**asdict(training), "chosen_steps": [one.steps for one in fitted]}}
     found |= {"seconds": sum(one.seconds for one in fitted) / SEEDS}
     print(found, flush=True)

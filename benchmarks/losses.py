@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from cases import record_summaries
-from cold_start import SEEDS, opened, spread
+from cold_start import SEEDS, opened, spreads
 from metagrad_contenders.summary import commit
 from torch import Tensor
 from torch.nn import functional
@@ -63,7 +63,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
             chosen = replace(training, lr=max(tried, key=lambda lr: tried[lr]))
             fitted = [train(chosen, seed=seed) for seed in range(SEEDS)]
             values = [task.metrics(kind, one.parameters, "test") for one in fitted]
-            row = {"case": case, "loss": name, "method": method, "metrics": spread(values)}
+            row = {"case": case, "loss": name, "method": method, "metrics": spreads(values)}
             row |= {"training": {**asdict(chosen), "chosen_steps": [one.steps for one in fitted]}}
             row |= {"seconds": sum(one.seconds for one in fitted) / SEEDS}
             rows.append(row | {"commit": commit(), "command": f"python benchmarks/losses.py {case}"})

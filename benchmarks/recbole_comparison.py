@@ -322,7 +322,7 @@ def record(folder: Path, path: str) -> None:
     """Gather what was trained."""
     from metagrad_contenders.summary import commit, machine
 
-    from farzi.evaluation.ranking import ranking_metrics
+    from farzi.evaluation import ranking_metrics, spread
     from farzi.files import write_json
 
     with np.load(folder / "events.npz") as arrays:
@@ -398,11 +398,6 @@ def gain(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> dict[s
         name: {"mean": statistics.mean(values), "error": statistics.stdev(values) / len(values) ** 0.5}
         for name, values in gains.items()
     }
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    """Mean, standard deviation (None of a single seed) and the values of each seed."""
-    return {"mean": statistics.mean(values), "std": statistics.stdev(values) if values[1:] else None, "seeds": values}
 
 
 def main() -> None:

@@ -20,4 +20,4 @@ def table(record: dict) -> str:
 def _spread(value: dict) -> str:
     """Mean and standard deviation in percent; the mean alone of a single seed."""
     mean = f"{100 * value['mean']:.2f}"
-    return mean if value["std"] is None else f"{mean} ± {100 * value['std']:.2f}"
+    return mean if len(value["seeds"]) == 1 else f"{mean} ± {100 * value['std']:.2f}"

@@ -1,10 +1,10 @@
-"""What a task refuses."""
+"""What a task refuses, and how several seeds are summed up."""
 
 import numpy as np
 import pytest
 
 from farzi.errors import InputError
-from farzi.evaluation import NextItem
+from farzi.evaluation import NextItem, spread
 from farzi.events import EventData, Vocabulary
 
 
@@ -23,3 +23,8 @@ def test_events_that_are_all_cold_are_refused(part, sequences):
 
 def test_one_known_event_in_each_part_is_enough():
     assert NextItem(data_of("abab", "cdef")).splits.train.num_events == 4
+
+
+def test_the_standard_deviation_is_that_of_a_sample():
+    assert spread([1.0, 2.0, 4.0]) == {"mean": 7 / 3, "std": pytest.approx((7 / 3) ** 0.5), "seeds": [1.0, 2.0, 4.0]}
+    assert spread([3.0])["std"] == 0

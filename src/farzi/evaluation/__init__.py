@@ -8,7 +8,7 @@ from farzi.evaluation.next_item import NextItem
 from farzi.evaluation.next_token import LOOK_TOKENS, NextToken
 from farzi.evaluation.ranking import ranking_metrics, ranks
 from farzi.evaluation.students import Method, Students
-from farzi.evaluation.study import STUDENT_LRS, Costs, Row, Study, check_fits
+from farzi.evaluation.study import STUDENT_LRS, Costs, Row, Study, check_fits, spread
 from farzi.evaluation.task import Part, Task
 from farzi.machine import peak_mb
 
@@ -33,6 +33,7 @@ __all__ = [
     "peak_mb",
     "ranking_metrics",
     "ranks",
+    "spread",
     "stream_likelihood",
     "task_of",
     "with_retention",

@@ -228,7 +228,7 @@ class _Comparison:
             targets="hard" if method == "random" else factors.kind,
             share_of_events=factors.num_sequences * factors.length / train.num_events,
             bytes=factors.num_sequences * (factors.length + 1) * id_bytes if method == "random" else self.size_in_bytes,
-            metrics={name: _spread([value[name] for value in values]) for name in values[0]},
+            metrics={name: spread([value[name] for value in values]) for name in values[0]},
             training={**asdict(settings), "chosen_steps": [one.steps for one in trained]},
             cost={"fit_s": statistics.mean(one.seconds for one in trained)},
         )
@@ -252,8 +252,10 @@ def _teachers_of(summary: Summary, task: Task) -> Teachers:
         raise InputError(f"the summary's card does not say which teachers it was made with ({error})") from error
 
 
-def _spread(values: list[float]) -> dict[str, Any]:
-    return {"mean": statistics.mean(values), "std": statistics.pstdev(values), "seeds": values}
+def spread(values: list[float]) -> dict[str, Any]:
+    """Mean, standard deviation (that of a sample; 0 of a single value) and the values of each seed."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.mean(values), "std": deviation, "seeds": values}
 
 
 def _compare(row: Row, full: Row, costs: Costs) -> Row:
