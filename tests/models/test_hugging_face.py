@@ -8,7 +8,7 @@ import torch
 from model_list import LENGTH, VOCAB, ids, settled
 
 from farzi.errors import InputError
-from farzi.models import GPT2, CausalModule, Llama, ModuleModel, hidden_states, scores
+from farzi.models import GPT2, CausalModule, Llama, ModuleModel, check_causal, hidden_states, scores
 
 transformers = pytest.importorskip("transformers", reason="the extra hf is not installed")
 
@@ -46,6 +46,7 @@ def test_predicts_what_theirs_predicts(model):
         partial(transformers.LlamaConfig, num_key_value_heads=1),
         partial(transformers.MistralConfig, num_key_value_heads=1, sliding_window=3),
         partial(transformers.GPTNeoXConfig, vocab_size=VOCAB),
+        partial(transformers.FalconConfig, vocab_size=VOCAB),  # has its own attention
     ],
 )
 def test_any_configuration_is_a_model(config):
@@ -63,6 +64,20 @@ def test_any_configuration_is_a_model(config):
         other[:, 0] = (other[:, 0] + 1) % VOCAB
         assert torch.equal(hidden_states(model, p, other)[:, 3:], states[:, 3:])
         assert not torch.equal(hidden_states(model, p, other)[:, :3], states[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (partial(transformers.Gemma2Config, head_dim=4), "no attention with softcap"),
+        (transformers.BertConfig, "'any' is not causal"),
+    ],
+)
+def test_what_would_be_computed_wrongly_is_refused(config, told):
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = ModuleModel(module=partial(CausalModule, config(**sizes)), dim=8, max_length=LENGTH, name="any")
+    with pytest.raises(InputError, match=told):
+        check_causal(model, model.init(VOCAB, 0))
 
 
 @pytest.mark.parametrize(("model", "heads"), [(GPT2, 3), (Llama, 8)])

@@ -22,19 +22,24 @@ class CausalModule(nn.Module):
     """The body of a causal language model of ``transformers``, for :class:`ModuleModel`.
 
     It is made anew, never loaded: ``ModuleModel(module=partial(CausalModule, config), dim=..., max_length=...)`` is a
-    model of any configuration. Embeddings come from outside, as they are, and the output is tied to them. Attention is
-    written out, as theirs called ``eager`` is, but by a layer of farzi's: theirs has no derivative in forward mode.
+    model of any configuration. Embeddings come from outside, as they are, and the output is tied to them; what some
+    models multiply their scores with is left out. Attention is written out, as theirs called ``eager`` is, but by a
+    layer of farzi's: theirs has no derivative in forward mode. Where a body knows no other attention than its own, that is ``eager``.
 
     Args:
         config: a configuration of ``transformers``, such as ``GPT2Config(...)``.
 
     Raises:
-        InputError: ``transformers`` is not installed.
+        InputError: ``transformers`` is not installed; in reading, the attention is of a kind that is not known here.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__()
-        body = _library().AutoModel.from_config(config, attn_implementation=_ATTENTION)
+        make = partial(_library().AutoModel.from_config, config)
+        try:
+            body = make(attn_implementation=_ATTENTION)
+        except KeyError:
+            body = make(attn_implementation="eager")
         self.scale = 1 / math.sqrt(body.get_input_embeddings().embedding_dim)
         body.set_input_embeddings(None)
         for name, part in list(body.named_modules()):
@@ -164,16 +169,20 @@ def _attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor,
+    attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_kwargs: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
-    """Attention in the form that ``transformers`` asks for; the mask is 0 where a query may look."""
+    """Attention in the form that ``transformers`` asks for; the mask is 0 where a query may look, None for everywhere."""
+    for name in ("softcap", "s_aux"):
+        if others.get(name) is not None:
+            raise InputError(f"farzi has no attention with {name}; choose a configuration of transformers without it")
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     own = query.shape[-1] ** -0.5
     if scaling is not None and not math.isclose(scaling, own):
         query = query * (scaling / own)
-    return attention(query, key, value, attention_mask < 0, dropout).transpose(1, 2), None
+    mask = query.new_zeros(1) if attention_mask is None else attention_mask
+    return attention(query, key, value, mask < 0, dropout).transpose(1, 2), None
