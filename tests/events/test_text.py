@@ -247,8 +247,16 @@ def test_bpe_is_the_same_every_time_and_learns_whole_words():
     assert len(first.vocabulary) == 256 + len(first.merges)
 
 
-def test_pieces_do_not_change_the_tokens_of_bpe(monkeypatch):
-    text = prose(60) + "\n\n\n  indented\n\tmore \n \nend\n\nx\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        prose(60) + "\n\n\n  indented\n\tmore \n \nend\n\nx\n",
+        prose(60).replace("\n", "  ") + " it's 'tis _under_score 3.14 (so) — e\u0301. ",
+        "猫坐在垫子上。" * 60 + "狗，在“哪里”？它's" * 60,  # noqa: RUF001
+    ],
+    ids=["lines", "one line", "no spaces"],
+)
+def test_pieces_do_not_change_the_tokens_of_bpe(text, monkeypatch):
     whole = trained_bpe().encode(text)
     for chunk in (1, 7, 50):
         monkeypatch.setattr(bpe, "CHUNK", chunk)

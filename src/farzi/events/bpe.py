@@ -18,8 +18,9 @@ CHUNK = 2**20
 """Characters that are cut into tokens at once."""
 
 _NUM_BYTES = 256
-# A piece of text ends before the last of some line ends, where no token can reach across.
-_PIECE_END = re.compile(r"\n(?=\S)")
+# Where no token can reach across: before the last of some line ends, before a space between words, and, for scripts
+# without spaces, between a sign and a word (but an apostrophe and a few letters can be one token).
+_PIECE_END = re.compile(r"\n(?=\S)|(?<=[^\W_]) (?=[^\W_])|(?<=[^\w\s'])(?=[^\W_])")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class CausalModule(nn.Module):
     It is made anew, never loaded: ``ModuleModel(module=partial(CausalModule, config), dim=..., max_length=...)`` is a
     model of any configuration. Embeddings come from outside, as they are, and the output is tied to them; what some
     models multiply their scores with is left out. Attention is written out, as theirs called ``eager`` is, but by a
-    layer of farzi's: theirs has no derivative in forward mode. Where a body knows no other attention than its own, that is ``eager``.
+    layer of farzi's: theirs has no derivative in forward mode. A body that knows no attention but its own keeps that.
 
     Args:
         config: a configuration of ``transformers``, such as ``GPT2Config(...)``.
@@ -174,7 +174,7 @@ def _attend(
     dropout: float = 0.0,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """Attention in the form that ``transformers`` asks for; the mask is 0 where a query may look, None for everywhere."""
+    """Attention as ``transformers`` asks for it; the mask is 0 where a query may look, None for everywhere."""
     for name in ("softcap", "s_aux"):
         if others.get(name) is not None:
             raise InputError(f"farzi has no attention with {name}; choose a configuration of transformers without it")
