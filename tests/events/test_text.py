@@ -4,6 +4,7 @@ import gzip
 import io
 import pickle
 import random
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -375,3 +376,13 @@ def test_the_licence_of_a_text_is_kept(tmp_path):
     plain, told = load_text(tmp_path / "text.txt"), load_text(tmp_path / "text.txt", licence="CC0")
     assert (plain.licence, told.licence) == (None, "CC0")
     assert plain.fingerprint == told.fingerprint
+
+
+def test_a_text_that_words_do_not_fit_is_remarked_on(tmp_path, caplog):
+    path = tmp_path / "cats.txt"
+    path.write_text("\n".join(f"猫坐在垫子上{chr(0x4E00 + n)}" for n in range(800)) + "\n猫 坐" * 800, encoding="utf-8")
+    load_text(path)
+    assert re.search(r"cats.txt, cut by word, is <unk> in \d\d % of its tokens; take another", caplog.text)
+    caplog.clear()
+    load_text(path, tokenizer="char")
+    assert not caplog.text

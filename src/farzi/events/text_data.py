@@ -1,6 +1,7 @@
 """A text as tokens: what it is called, its three parts, and what cut it."""
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,13 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 }
 """What cuts text, by its name."""
 
+MOST_UNKNOWN = 0.2
+"""Share of the training tokens that may stand for words which are not known, before that is remarked on."""
+
 LEAST_TOKENS = 1000
 """Tokens that a text is made of at least, all parts together."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -165,5 +171,12 @@ def _cut(name: str, parts: Parts, tokenizer: Tokenizer, path: Path) -> TextData:
         raise InputError(
             f"{path}, cut by {tokenizer.kind}, has fewer than two tokens that are seen twice, so there is nothing "
             "to predict; choose another tokenizer (word, char, bpe) or another text"
+        )
+    ids = tokenizer.vocabulary.ids
+    unknown = float((train == ids.index(UNKNOWN)).mean()) if UNKNOWN in ids else 0.0
+    if unknown > MOST_UNKNOWN:
+        logger.warning(
+            "%s, cut by %s, is %s in %.0f %% of its tokens; take another (word, char, bpe) or a larger vocab",
+            *(path, tokenizer.kind, UNKNOWN, 100 * unknown),
         )
     return TextData(name, train, valid, test, tokenizer)
