@@ -161,7 +161,7 @@ def test_learns_a_cycle_from_hard_and_soft_sequences():
     [
         ("lr", 0.0),
         ("steps", 0),
-        ("batch_size", 0),
+        ("batch_size", -1),
         ("evaluate_every", -1),
         ("patience", 0),
         ("dropout", 1.0),

@@ -12,7 +12,7 @@ from torch.nn import functional
 from farzi.errors import InputError
 from farzi.events import EventData, Vocabulary
 from farzi.models import Batch, SASRec, sequence_loss
-from farzi.training import RealSequences, TensorSequences, draw_schedule
+from farzi.training import RealSequences, TensorSequences, Training, draw_schedule, fit
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -71,6 +71,22 @@ def test_small_batches_cover_an_epoch_too(batch_size, seed):
 def test_the_batches_of_a_pass_are_counted(batch_size, batches):
     data = RealSequences(data=distinct([6, 3, 1]), length=2)
     assert data.batches_per_pass(batch_size) == batches, "5, 2 and 0 targets make 3, 1 and 0 windows"
+
+
+@pytest.mark.parametrize(("lengths", "size"), [([41] * 30, 16), ([81] * 30, 16), ([4] * 500, 64)])
+def test_usual_batches_have_as_many_events_whatever_the_length_of_the_windows(lengths, size):
+    """16 windows of 40 events have 640, as those of 50 and 30 have in the mean; short ones are no more than 64."""
+    data = RealSequences(data=distinct(lengths), length=50)
+    assert data.usual_batch_size == size
+    first = next(data.batches(data.usual_batch_size, seeded(0)))
+    model = SASRec(dim=8)
+    one, other = (
+        Training(steps=2, batch_size=batch_size, evaluate_every=0) for batch_size in (0, data.usual_batch_size)
+    )
+    assert len(first.inputs) == data.usual_batch_size
+    assert one.steps_between_looks(data) == other.steps_between_looks(data)
+    found, wanted = (fit(model, data, training).parameters for training in (one, other))
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 def test_narrow_batches_are_the_wide_ones_without_the_padding():

@@ -1,5 +1,7 @@
 """What all models refuse."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -56,7 +58,7 @@ def check_causal(model: SequenceModel, parameters: Parameters) -> None:
     }
     embeddings = torch.randn(2, length, dim, generator=chance) / dim**0.5
     with torch.no_grad():
-        before = model.hidden(moved, embeddings)
+        before: Any = model.hidden(moved, embeddings)
         if not isinstance(before, Tensor) or before.shape != embeddings.shape:
             found = tuple(before.shape) if isinstance(before, Tensor) else type(before).__name__
             raise InputError(

@@ -17,7 +17,8 @@ from farzi.models.layers import attention, causal_mask, dropout, layer_norm, lin
 class SASRec:
     """A causal self-attention model with tied output, after SASRec (Kang and McAuley, 2018, arXiv 1808.09781).
 
-    Blocks are pre-normalised, which needs no warm-up of the learning rate.
+    What it reads is normalised, as in BERT (Devlin et al., 2018, arXiv 1810.04805) and in RecBole's SASRec, and blocks
+    are pre-normalised, which needs no warm-up of the learning rate.
 
     Args:
         dim: width of embeddings and hidden states.
@@ -45,6 +46,7 @@ class SASRec:
         """See ``SequenceModel.init``."""
         draw, d = Draw(seed), self.dim
         parameters = {"embedding": draw.normal(vocab_size, d), "position": draw.normal(self.max_length, d)}
+        parameters |= {"input.norm": torch.ones(d), "input.norm_bias": torch.zeros(d)}
         for block in range(self.blocks):
             parameters |= {
                 f"{block}.attention.norm": torch.ones(d),
@@ -60,8 +62,8 @@ class SASRec:
         """See ``SequenceModel.hidden``; positions count from the right: the last event has the last position vector."""
         check_length(embeddings, self.max_length)
         length = embeddings.shape[1]
-        x = embeddings * math.sqrt(self.dim) + parameters["position"][self.max_length - length :]
-        x = dropout(x, rate)
+        x = embeddings + parameters["position"][self.max_length - length :]
+        x = dropout(layer_norm(x, parameters["input.norm"], parameters["input.norm_bias"]), rate)
         masked = causal_mask(length, padding, x.device)
         for block in range(self.blocks):
             x = x + self._attention(parameters, f"{block}.attention", x, masked, rate)

@@ -37,6 +37,11 @@ class TrainingSet(Protocol):
         """Where its batches are."""
         ...
 
+    @property
+    def usual_batch_size(self) -> int:
+        """Sequences of a batch where nobody says how many."""
+        ...
+
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once."""
         ...
@@ -53,7 +58,7 @@ class Training:
     Args:
         lr: learning rate of Adam.
         steps: most steps taken.
-        batch_size: sequences a step.
+        batch_size: sequences a step; 0 for as many as is usual for the data.
         dropout: rate of dropout.
         weight_decay: decoupled weight decay (AdamW).
         decay: share of the steps, the last ones, over which the learning rate falls in a straight line to nothing.
@@ -74,11 +79,12 @@ class Training:
     patience: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "patience"):
+        for name in ("steps", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.evaluate_every < 0:
-            raise ValueError(f"evaluate_every is {self.evaluate_every}; it must not be negative")
+        for name in ("batch_size", "evaluate_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
         if self.lr <= 0:
             raise ValueError(f"lr is {self.lr}; it must be positive")
         if not 0 <= self.dropout < 1:
@@ -119,7 +125,7 @@ class Training:
         Returns:
             steps, at least 1.
         """
-        return self.evaluate_every or data.batches_per_pass(self.batch_size)
+        return self.evaluate_every or data.batches_per_pass(self.batch_size or data.usual_batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +238,7 @@ def fit(
     initial = {name: part.detach() for name, part in (fresh if start is None else start).items()}
     parameters = {name: part.to(data.device, copy=True).requires_grad_() for name, part in initial.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
-    batches = data.batches(training.batch_size, torch.Generator().manual_seed(seed))
+    batches = data.batches(training.batch_size or data.usual_batch_size, torch.Generator().manual_seed(seed))
     curve: list[tuple[int, float]] = []
     best: tuple[float, int, Parameters] | None = None
     with seeded(seed, data.device):

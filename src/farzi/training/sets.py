@@ -1,6 +1,7 @@
 """What models are fitted to: windows of real sequences, and sequences held as tensors."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,12 @@ from farzi.errors import InputError
 from farzi.events import EventData, gather, windows
 from farzi.models import Batch, Factored
 from farzi.summary import Factors
+
+USUAL_EVENTS = 640
+"""Events that a batch of real sequences is to predict, where nobody says how large it is."""
+
+MOST_WINDOWS = 64
+"""Sequences that such a batch has at most, where they are short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,12 @@ class RealSequences:
     def identity(self) -> dict[str, Any]:
         """What tells it from any other, as JSON holds it."""
         return {"data": self.data.fingerprint, "length": self.length}
+
+    @property
+    def usual_batch_size(self) -> int:
+        """As many windows as have :data:`USUAL_EVENTS` to predict, :data:`MOST_WINDOWS` at most."""
+        starts, ends = windows(self.data.offsets, self.length)
+        return min(MOST_WINDOWS, math.ceil(USUAL_EVENTS / float((ends - starts - 1).mean())))
 
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once, up to where the windows happen to be cut.
@@ -109,6 +122,11 @@ class TensorSequences:
             return _identity(self.factors)
         return {"sequences": _digest(self.inputs, self.targets), "vocabulary": self.vocab_size}
 
+    @property
+    def usual_batch_size(self) -> int:
+        """All sequences, if they are few."""
+        return min(len(self.inputs), MOST_WINDOWS)
+
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once, but for an incomplete one.
 
@@ -159,6 +177,11 @@ class FactoredSequences:
     def identity(self) -> dict[str, Any]:
         """What tells it from any other, as JSON holds it."""
         return _identity(self.factors)
+
+    @property
+    def usual_batch_size(self) -> int:
+        """All sequences, if they are few."""
+        return min(self.factors.num_sequences, MOST_WINDOWS)
 
     def batches_per_pass(self, batch_size: int) -> int:
         """How many batches show everything once, but for an incomplete one.
