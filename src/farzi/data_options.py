@@ -10,6 +10,7 @@ from farzi.errors import InputError
 from farzi.evaluation import NextItem, NextToken, Task
 from farzi.events import TOKENIZERS, EventData, TextData, TextSource, find_fetched, load_events, load_text
 from farzi.events.catalogue import SOURCES
+from farzi.printing import NEWS
 from farzi.summary import Summary
 
 _EVENT_OPTIONS = list(inspect.signature(load_events).parameters)[1:]
@@ -80,6 +81,10 @@ def read_data(
         before["path"] = None
     chosen = {name: before.get(name) if options[name] is None else options[name] for name in wanted}
     if not is_text:
+        if source.lower().endswith(".txt") and chosen["format"] is None:
+            NEWS.print(
+                f"{source} is read as sequences of events, one a line; --text reads it as a text", soft_wrap=True
+            )
         return load_events(source, **chosen)
     if tokenizer is not None and options.tokenizer is None and options.vocab is None:
         chosen |= {"tokenizer": tokenizer, "vocab": None}

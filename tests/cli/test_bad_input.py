@@ -66,6 +66,31 @@ def test_data_whose_items_are_all_cold_is_refused(refused, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+ROTATED = "user,item,time\n" + "".join(f"u{u},i{(i + u) % 6},{i}\n" for u in range(6) for i in range(6))
+
+
+def test_a_summary_that_is_larger_than_its_data_is_refused(refused, tmp_path):
+    (tmp_path / "data.csv").write_text(ROTATED)
+    told = refused(*distil(tmp_path / "data.csv", tmp_path / "run", "--size.sequences", "5", "--size.length", "5"))
+    assert "5 sequences of 5 are 25 positions, but the training data has 24 events; ask for fewer" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_looks_ahead_is_refused(refused, tmp_path, monkeypatch):
+    (tmp_path / "ahead.py").write_text(
+        "from dataclasses import dataclass\nimport farzi\nfrom torch import Tensor\n\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Ahead(farzi.SASRec):\n"
+        "    def hidden(self, parameters: dict[str, Tensor], embeddings: Tensor, padding: Tensor | None = None,\n"
+        "               rate: float = 0.0) -> Tensor:\n"
+        "        return super().hidden(parameters, embeddings, padding, rate) + embeddings.roll(-1, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "data.csv").write_text(ROTATED)
+    told = refused(*distil(tmp_path / "data.csv", tmp_path / "run", "--model", "ahead.Ahead"))
+    assert "the model 'sasrec' is not causal" in told
+    assert not (tmp_path / "run").exists()
+
+
 def test_sequences_of_three_events_leave_nothing_to_learn_from(refused, tmp_path):
     (tmp_path / "data.csv").write_text(
         "user,item,time\n" + "".join(f"u{u},i{(i + u) % 3},{i}\n" for u in range(5) for i in range(3))

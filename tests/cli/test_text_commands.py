@@ -182,6 +182,15 @@ def test_a_file_that_is_no_text_is_named(refused, tmp_path, content, told):
     assert not (tmp_path / "run").exists()
 
 
+def test_lines_that_are_read_as_sequences_are_said_to_be(text, tmp_path, capsys):
+    """A text that is named without --text: it may be one, or somebody's sequences."""
+    words = ["distill", str(text), "-o", str(tmp_path / "run"), *QUICK, "--sequences", "99999"]
+    assert main(words) == 2
+    assert "is read as sequences of events, one a line; --text reads it as a text" in capsys.readouterr().err
+    assert main([*words, "--format", "sequences"]) == 2
+    assert "--text" not in capsys.readouterr().err
+
+
 def test_options_that_do_not_fit_are_named(refused, text, films, tmp_path):
     run = ["-o", tmp_path / "run", *QUICK]
     assert "name the data" in refused("distill", *run)

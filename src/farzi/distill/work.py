@@ -23,7 +23,7 @@ from farzi.distill.teaching import Teaching, round_down
 from farzi.distill.watch import Watch
 from farzi.errors import InputError
 from farzi.evaluation import Task, peak_mb
-from farzi.models import SequenceModel, describe_model, shortened
+from farzi.models import SequenceModel, check_causal, describe_model, shortened
 from farzi.summary import Advice, Card, Factors, Summary, Teacher, from_real
 from farzi.training import (
     Speed,
@@ -110,7 +110,7 @@ class Work:
     ranks: Ranks = ALONE
 
     def check(self) -> None:
-        """Refuse data that nothing can be learned from, sizes that do not fit, and ranks that are given something else.
+        """Refuse useless data, sizes that do not fit, models that look ahead, and ranks that are given something else.
 
         This comes before anything is written.
         """
@@ -120,6 +120,13 @@ class Work:
         if self.size.start == "generated" and not self.teachers.count:
             raise InputError("start is 'generated', but there are no teachers to write one; give some, or 'real'")
         self.task.real(self.model)
+        positions, events = self.size.sequences * length, self.task.train_data.num_events
+        if positions > events:
+            raise InputError(
+                f"{self.size.sequences} sequences of {length} are {positions:,} positions, but the training data has "
+                f"{events:,} events; ask for fewer"
+            )
+        check_causal(self.model, self.model.init(1, self.seed))
         self.objective.check(self.size.sequences, self.task.data.vocab_size)
         if self.ranks.count > 1 and self.ranks.broadcast(self.settings()) != self.settings():
             raise InputError(
