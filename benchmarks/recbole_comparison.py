@@ -299,7 +299,6 @@ def ours(folder: Path, models: list[str], seeds: int, path: str | None) -> None:
 
     task = farzi.NextItem(farzi.load_events(DATA, path=path))
     kinds = {"SASRec": farzi.SASRec(), "GRU4Rec": farzi.GRU4Rec()}
-    centre = replace(FULL_DATA, steps=4000, evaluate_every=33)
     grid = {
         "SASRec": [{"lr": 3e-3, "dropout": dropout} for dropout in (0.1, 0.2)],
         "GRU4Rec": [{"lr": lr, "dropout": dropout} for lr in (3e-3, 1e-3) for dropout in (0.1, 0.2, 0.4)],
@@ -307,7 +306,7 @@ def ours(folder: Path, models: list[str], seeds: int, path: str | None) -> None:
 
     def train(name: str, settings: Settings, seed: int) -> tuple[dict[str, Any], Any]:
         model = kinds[name]
-        fitted = fit(model, task.real(model), replace(centre, **settings), task.score(model), seed=seed)
+        fitted = fit(model, task.real(model), replace(FULL_DATA, **settings), task.score(model), seed=seed)
         return {"valid": fitted.score, "steps": fitted.steps, "curve": fitted.curve}, fitted.parameters
 
     def test(row: dict[str, Any], parameters: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def settings():
     for lr, dropout in itertools.product((1e-3, 3e-3), (0.1, 0.2, 0.4)):
         yield model, replace(training, lr=lr, dropout=dropout)
     yield model, replace(training, weight_decay=0.1)
-    yield model, replace(training, batch_size=128)
+    yield model, replace(training, batch_size=64)
     yield replace(model, heads=2), training
     yield replace(model, blocks=2), training
     yield replace(model, dim=64), training
