@@ -122,6 +122,19 @@ def test_a_summarys_learning_rate_is_for_models_of_its_own_kind(store):
     assert summary.card.advice.lr not in STUDENT_LRS
 
 
+def test_random_sequences_are_looked_at_more_often_with_the_same_patience(store):
+    summary = distill(cyclic_data(), **SMALL, store=store)
+    study = Study(
+        seeds=1, reference=SMALL["teachers"].training, student=Training(steps=48, evaluate_every=16, patience=2)
+    )
+    rows = evaluate(summary, cyclic_data(), study=study, methods=["random", "farzi"], store=store)
+    found = [(row.training["steps"], row.training["evaluate_every"], row.training["patience"]) for row in rows[1:]]
+    assert found == [(48, 2, 16), (48, 16, 2)]
+    coarse = Study(seeds=1, reference=study.reference, student=Training(steps=6, evaluate_every=3))
+    row = evaluate(summary, cyclic_data(), study=coarse, methods=["random"], store=store)[1]
+    assert (row.training["evaluate_every"], row.training["patience"]) == (3, 5)
+
+
 @pytest.mark.slow
 def test_workers_make_the_same_summary_and_rows(tmp_path):
     """Two processes must not change what is computed, only where; in an empty store they train the teachers too."""
