@@ -244,7 +244,7 @@ class _Comparison:
 
 
 def _closely(training: Training) -> Training:
-    """The same training, looked at more often: the few windows of ``random`` are learned by heart before others begin."""
+    """The same training, looked at more often: few windows are learned by heart before others are looked at first."""
     every = training.evaluate_every // MORE_LOOKS
     return replace(training, evaluate_every=every, patience=training.patience * MORE_LOOKS) if every else training
 
