@@ -136,7 +136,7 @@ def _changed(change_work: Callable[[Work], Work], change_study: Callable[[Study]
 def write_material(folder: Path, cache: Path) -> None:
     """What pages take for granted: a table and a text of the reader's own, and MovieLens in the cache."""
     chance = random.Random(0)
-    events = [(user, (chance.randrange(3) + time) % 12, time) for user in range(60) for time in range(15)]
+    events = [(user, (chance.randrange(3) + time) % 12, time) for user in range(60) for time in range(47)]
     rows = "".join(f"c{user},s{item},{time}\n" for user, item, time in events)
     (folder / "purchases.csv").write_text("customer,sku,bought_at\n" + rows)
     words = ["the", "tea", "was", "hot", "and", "a", "cup", "of", "it", "cold"]

@@ -73,7 +73,7 @@ def test_keys_of_trainings_are_those_of_before(store):
     """What is in people's caches stays of use."""
     task = NextItem(cyclic_data())
     decided_by = {
-        "version": 1,
+        "version": 2,
         "model": describe_model(MODEL),
         "data": task.train_data.fingerprint,
         "length": LENGTH,

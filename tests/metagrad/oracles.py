@@ -90,7 +90,7 @@ def named(gradient: MetaGradient) -> dict[str, Tensor]:
 
 
 def differences(
-    problem: Problem, run: InnerRun, start: State, schedule: Tensor, rates: tuple[Rate, Rate], width: float = 1e-6
+    problem: Problem, run: InnerRun, start: State, schedule: Tensor, rates: tuple[Rate, Rate], width: float = 1e-7
 ) -> dict[str, tuple[Tensors, float]]:
     """By what may be moved: a random direction in it, by name, and the outer loss's central difference along it."""
     generator = torch.Generator().manual_seed(0)

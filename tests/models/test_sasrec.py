@@ -14,7 +14,7 @@ MODEL = SASRec(dim=8, blocks=2, heads=2, max_length=6)
 def reference(p: Parameters, embeddings: Tensor) -> Tensor:
     """The same network out of torch's own attention and normalisation."""
     dim, length = MODEL.dim, embeddings.shape[1]
-    x = embeddings * dim**0.5 + p["position"][-length:]
+    x = nn.functional.layer_norm(embeddings + p["position"][-length:], (dim,), p["input.norm"], p["input.norm_bias"])
     future = nn.Transformer.generate_square_subsequent_mask(length, dtype=torch.float64)
     for block in range(MODEL.blocks):
         attention = nn.MultiheadAttention(dim, MODEL.heads, bias=False, batch_first=True, dtype=torch.float64)
