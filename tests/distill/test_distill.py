@@ -474,10 +474,8 @@ def test_students_have_the_inner_learning_rate_only_where_it_is_adams(store):
 
 def test_a_generated_start_is_written_by_the_teachers(store):
     """What follows the first event of each sequence is what they expect, in steps of one."""
-    teachers, decoded = (
-        Teachers(count=2, training=replace(SMALL["teachers"].training, steps=200, evaluate_every=100)),
-        {},
-    )
+    training, decoded = replace(SMALL["teachers"].training, steps=200, evaluate_every=100), {}
+    teachers = Teachers(count=2, training=training)
     for start in ("real", "generated"):
         size = replace(SMALL["size"], sequences=20, rank=VOCAB, start=start)
         options = {**SMALL, "loop": OuterLoop(steps=0), "teachers": teachers, "size": size}

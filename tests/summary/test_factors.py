@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farzi.models import SASRec, hidden_states
+from farzi.models import SASRec, Transformer, hidden_states
 from farzi.summary import Factors, expectations, factorise, from_real
 
 
@@ -107,7 +107,7 @@ def test_factorising_recovers_distributions_of_that_rank():
 
 
 def teachers(vocab: int, count: int = 2) -> list:
-    model = SASRec(dim=8, max_length=6)
+    model = Transformer(dim=8, blocks=1, heads=1, max_length=6)
     return [(model, {k: 3 * v for k, v in model.init(vocab, seed).items()}) for seed in range(count)]
 
 
@@ -134,7 +134,7 @@ def divergence(wanted: torch.Tensor, found: torch.Tensor) -> float:
     return float((wanted * (wanted.log() - found.log())).sum(-1).mean())
 
 
-@pytest.mark.parametrize(("sharpness", "least"), [(0.5, 0.38), (0.95, 0.76), (0.99, 0.9)])
+@pytest.mark.parametrize(("sharpness", "least"), [(0.5, 0.4), (0.95, 0.76), (0.99, 0.9)])
 def test_free_factors_start_as_real_events_with_what_teachers_expect_after_reading_them(sharpness, least):
     vocab, both = 15, teachers(15)
     sequences = torch.randint(vocab, (4, 6), generator=torch.Generator().manual_seed(0))
@@ -150,7 +150,7 @@ def test_a_low_rank_holds_the_targets_before_the_inputs():
     batch = from_real(sequences, vocab, both, kind="free", rank=8).decode()
     wanted = expected_after(batch.inputs, both)
     uniform = torch.full_like(wanted, 1 / vocab)
-    assert divergence(wanted, batch.targets) < 0.06 * divergence(wanted, uniform)
+    assert divergence(wanted, batch.targets) < 0.05 * divergence(wanted, uniform)
     found = batch.inputs.gather(-1, sequences[:, :-1, None])[..., 0]
     assert float((found == batch.inputs.max(-1).values).float().mean()) > 0.9
 

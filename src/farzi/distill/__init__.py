@@ -10,10 +10,11 @@ from farzi.distill.metrics import MetricsFile, read_metrics
 from farzi.distill.objective import Objective, OuterGradient, Problem
 from farzi.distill.ranks import Ranks, launched
 from farzi.distill.search import SEARCHABLE
+from farzi.distill.size import Size
 from farzi.distill.trials import Trial, Tuned
 from farzi.distill.tune import tune
 from farzi.distill.watch import SearchWatch, TeacherProgress, Watch
-from farzi.distill.work import JUDGE_SEED, Size
+from farzi.distill.work import JUDGE_SEED
 
 __all__ = [
     "JUDGE_SEED",

@@ -12,8 +12,9 @@ from farzi.distill.metrics import MetricsFile, read_metrics
 from farzi.distill.objective import Objective
 from farzi.distill.ranks import joined, own_device
 from farzi.distill.settings import claim
+from farzi.distill.size import Size
 from farzi.distill.watch import Watch
-from farzi.distill.work import Size, Work
+from farzi.distill.work import Work
 from farzi.evaluation import task_of
 from farzi.events import EventData, TextData
 from farzi.files import write_json

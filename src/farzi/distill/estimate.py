@@ -11,8 +11,9 @@ from farzi.distill.loop import OuterLoop
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.objective import Objective
 from farzi.distill.probe import Measured, Probe
+from farzi.distill.size import Size
 from farzi.distill.watch import Watch
-from farzi.distill.work import Size, Work
+from farzi.distill.work import Work
 from farzi.errors import InputError
 from farzi.evaluation import task_of
 from farzi.events import EventData, TextData

@@ -10,7 +10,7 @@ import torch
 
 from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.objective import Problem
-from farzi.distill.work import Size
+from farzi.distill.size import Size
 from farzi.evaluation import Task
 from farzi.machine import peak_mb
 from farzi.metagrad import StoreAll, Tensors

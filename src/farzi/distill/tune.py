@@ -14,10 +14,11 @@ from farzi.distill.meta_matching import MetaMatching
 from farzi.distill.objective import Objective
 from farzi.distill.search import SEARCHABLE, UnfitError, ranges, values, vary
 from farzi.distill.settings import claim
+from farzi.distill.size import Size
 from farzi.distill.suggest import Suggestions
 from farzi.distill.trials import Trial, Tuned, read_trials, write_trials
 from farzi.distill.watch import SearchWatch
-from farzi.distill.work import Size, Work
+from farzi.distill.work import Work
 from farzi.errors import InputError
 from farzi.evaluation import task_of
 from farzi.events import EventData, TextData

@@ -9,8 +9,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from farzi.devices import CPU
 from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
 from farzi.distill.checkpoint import Checkpoints
@@ -18,6 +16,7 @@ from farzi.distill.loop import OuterLoop, Verdict, run_loop
 from farzi.distill.objective import Objective, Problem
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.settings import describe_choice
+from farzi.distill.size import Size
 from farzi.distill.start import choose_start
 from farzi.distill.teaching import Teaching, round_down
 from farzi.distill.watch import Watch
@@ -36,52 +35,6 @@ from farzi.training import (
     fit,
     measure_speed,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a summary is.
-
-    Args:
-        sequences: number of synthetic sequences.
-        length: positions of each that have a target.
-        rank: of the factors.
-        targets: ``free`` (targets of their own) or ``next`` (the next position, the paper's form).
-        start: ``real`` (sequences that stand for all others) or ``generated`` (such as the teachers write, of which
-            none need stand in the data but for its first event).
-
-    Raises:
-        ValueError: a number is not positive, or the kind of targets or of start is unknown.
-    """
-
-    sequences: int = 50
-    length: int = 10
-    rank: int = 32
-    targets: str = "free"
-    start: str = "real"
-
-    def __post_init__(self) -> None:
-        for name in ("sequences", "length", "rank"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.targets not in ("free", "next"):
-            raise ValueError(f"targets is {self.targets!r}; it must be 'free' or 'next'")
-        if self.start not in ("real", "generated"):
-            raise ValueError(f"start is {self.start!r}; it must be 'real' or 'generated'")
-
-    def empty(self, vocab_size: int) -> Factors:
-        """Factors of this size that say nothing: what they cost is what any would.
-
-        Args:
-            vocab_size: number of events in the vocabulary.
-
-        Returns:
-            zeros.
-        """
-        latents = torch.zeros(self.sequences, self.length + (self.targets == "next"), self.rank)
-        targets = torch.zeros_like(latents) if self.targets == "free" else None
-        return Factors(latents=latents, decoder=torch.zeros(self.rank, vocab_size), targets=targets)
-
 
 JUDGE_SEED = 1_000_000
 """First seed of the students that judge, far from those of any study."""
@@ -114,18 +67,10 @@ class Work:
 
         This comes before anything is written.
         """
-        length, most = self.size.length, self.model.max_length
-        if length > most:
-            raise InputError(f"length is {length}, but the model's max_length is {most}; raise one or lower the other")
         if self.size.start == "generated" and not self.teachers.count:
             raise InputError("start is 'generated', but there are no teachers to write one; give some, or 'real'")
         self.task.real(self.model)
-        positions, events = self.size.sequences * length, self.task.train_data.num_events
-        if positions > events:
-            raise InputError(
-                f"{self.size.sequences} sequences of {length} are {positions:,} positions, but the training data has "
-                f"{events:,} events; ask for fewer"
-            )
+        self.size.check(self.model.max_length, self.task.train_data.num_events)
         check_causal(self.model, self.model.init(1, self.seed))
         self.objective.check(self.size.sequences, self.task.data.vocab_size)
         if self.ranks.count > 1 and self.ranks.broadcast(self.settings()) != self.settings():

@@ -190,9 +190,10 @@ class _Comparison:
         advice = self.students.summary.card.advice
         student = self.study.student or self.students.task.student
         own = replace(student, batch_size=advice.batch_size, lr=advice.lr)
-        looked_at = {"random": _closely(own)}
         tried: list[tuple[Method, Training]] = [
-            (method, replace(looked_at.get(method, own), lr=lr)) for method in searched for lr in STUDENT_LRS
+            (method, replace(_closely(own) if method == "random" else own, lr=lr))
+            for method in searched
+            for lr in STUDENT_LRS
         ]
         labels = [f"{method}, learning rate {training.lr:g}" for method, training in tried]
         trained = self._train(labels, [_Run(method, training, self.study.seeds, 0) for method, training in tried])

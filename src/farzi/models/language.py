@@ -10,8 +10,8 @@ from farzi.models.sasrec import SASRec
 class Transformer(SASRec):
     """A decoder-only transformer, pre-normalised, with tied output (Radford et al., 2019, GPT-2).
 
-    It computes what :class:`SASRec` computes: that is such a transformer, with position vectors that are counted from
-    the last token.
+    It computes what :class:`SASRec` computes but for the normalisation of what is read, which such transformers do not
+    have; position vectors are counted from the last token.
 
     Args:
         dim: width of embeddings and hidden states.
@@ -28,6 +28,8 @@ class Transformer(SASRec):
     heads: int = 2
 
     name = "transformer"
+
+    normalises_input = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class SASRec:
 
     name = "sasrec"
 
+    normalises_input: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_positive(self, "dim", "blocks", "heads", "max_length")
         if self.dim % self.heads:
@@ -46,7 +49,8 @@ class SASRec:
         """See ``SequenceModel.init``."""
         draw, d = Draw(seed), self.dim
         parameters = {"embedding": draw.normal(vocab_size, d), "position": draw.normal(self.max_length, d)}
-        parameters |= {"input.norm": torch.ones(d), "input.norm_bias": torch.zeros(d)}
+        if self.normalises_input:
+            parameters |= {"input.norm": torch.ones(d), "input.norm_bias": torch.zeros(d)}
         for block in range(self.blocks):
             parameters |= {
                 f"{block}.attention.norm": torch.ones(d),
@@ -62,8 +66,12 @@ class SASRec:
         """See ``SequenceModel.hidden``; positions count from the right: the last event has the last position vector."""
         check_length(embeddings, self.max_length)
         length = embeddings.shape[1]
-        x = embeddings + parameters["position"][self.max_length - length :]
-        x = dropout(layer_norm(x, parameters["input.norm"], parameters["input.norm_bias"]), rate)
+        positions = parameters["position"][self.max_length - length :]
+        if self.normalises_input:
+            x = layer_norm(embeddings + positions, parameters["input.norm"], parameters["input.norm_bias"])
+        else:
+            x = embeddings * math.sqrt(self.dim) + positions
+        x = dropout(x, rate)
         masked = causal_mask(length, padding, x.device)
         for block in range(self.blocks):
             x = x + self._attention(parameters, f"{block}.attention", x, masked, rate)
