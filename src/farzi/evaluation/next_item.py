@@ -34,7 +34,7 @@ class NextItem(Task):
     headline = "nDCG@100"
     default_model = SASRec()
     full_data = FULL_DATA
-    student = judging = Training(steps=6000, decay=1.0, evaluate_every=80, patience=10)
+    student = judging = Training(steps=6000, weight_decay=0.1, decay=1.0, evaluate_every=80, patience=10)
     sharpness = 0.95
     event_share = 0.0
 
