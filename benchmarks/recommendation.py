@@ -19,12 +19,14 @@ RECOMMENDATION = Cases(
     options=(),
     kept=(
         "ml-100k-10x10-free",
+        "ml-100k-20x5-free",
         "ml-100k-50x10-free",
         "ml-100k-50x50-free",
         "ml-100k-250x10-free",
         "ml-100k-100x5-next",
-        "amazon-magazine-15x10-free",
+        "amazon-magazine-10x5-free",
         "amazon-magazine-25x20-free",
+        "ml-1m-400x5-free",
         "ml-1m-500x10-free",
     ),
 )

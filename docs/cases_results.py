@@ -133,7 +133,7 @@ def picture(pyplot, record: list[dict], path: Path) -> None:
     figure.supylabel("lowest retention of all metrics")
     near.set_ylim(0.94, 1.015)
     near.set_xscale("log")
-    near.set_xticks((0.1, 0.2, 0.5, 1, 2, 5, 10), ("0.1", "0.2", "0.5", "1", "2", "5", "10"))
+    near.set_xticks((0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10), ("0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10"))
     near.minorticks_off()
     near.set_xlabel("synthetic positions, % of the training events")
     whole.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
