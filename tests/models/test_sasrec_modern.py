@@ -11,10 +11,12 @@ from farzi.models.layers_modern import rotary
 MODEL = ModernSASRec(dim=8, blocks=2, heads=2, max_length=LENGTH)
 
 
-def test_computes_what_torchs_layers_compute():
+@pytest.mark.parametrize("length", [1, LENGTH])
+def test_computes_what_torchs_layers_compute(length):
     p = settled(MODEL)
-    embeddings = p["embedding"][ids(3, LENGTH)]
-    x, future = embeddings * MODEL.dim**0.5, torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()
+    embeddings = p["embedding"][ids(3, length)]
+    x = rms_norm(embeddings + p["position"][-length:], (8,), p["input.norm"], 1e-5)
+    future = torch.ones(length, length, dtype=torch.bool).tril()
     for block in range(MODEL.blocks):
         normed = rms_norm(x, (8,), p[f"{block}.attention.norm"], 1e-5)
         q, k, v = (

@@ -17,9 +17,10 @@ from farzi.models.layers_modern import rms_norm, rotary, swiglu
 class ModernSASRec:
     """SASRec in the manner of today's language models, with tied output.
 
-    Positions are rotations of queries and keys instead of learned vectors (RoPE, Su et al., 2021, arXiv 2104.09864),
-    normalisation is by the root mean square (Zhang and Sennrich, 2019, arXiv 1910.07467) before each half of a block,
-    and the MLP is gated (SwiGLU, Shazeer, 2020, arXiv 2002.05202), as large as one of four times the width without.
+    How far two events are apart is told by rotations of queries and keys (RoPE, Su et al., 2021, arXiv 2104.09864),
+    beside the vectors that SASRec learns for places before the end. Normalisation is by the root mean square (Zhang and
+    Sennrich, 2019, arXiv 1910.07467), of what is read and before each half of a block, and the MLP is gated (SwiGLU,
+    Shazeer, 2020, arXiv 2002.05202), as large as one of four times the width without.
 
     Args:
         dim: width of embeddings and hidden states.
@@ -46,7 +47,8 @@ class ModernSASRec:
     def init(self, vocab_size: int, seed: int) -> Parameters:
         """See ``SequenceModel.init``."""
         draw, d, inner = Draw(seed), self.dim, 8 * self.dim // 3
-        parameters = {"embedding": draw.normal(vocab_size, d)}
+        parameters = {"embedding": draw.normal(vocab_size, d), "position": draw.normal(self.max_length, d)}
+        parameters |= {"input.norm": torch.ones(d)}
         for block in range(self.blocks):
             parameters |= {
                 f"{block}.attention.norm": torch.ones(d),
@@ -61,10 +63,12 @@ class ModernSASRec:
     def hidden(
         self, parameters: Parameters, embeddings: Tensor, padding: Tensor | None = None, rate: float = 0.0
     ) -> Tensor:
-        """See ``SequenceModel.hidden``."""
+        """See ``SequenceModel.hidden``; the last event has the last position vector."""
         check_length(embeddings, self.max_length)
-        x = dropout(embeddings * math.sqrt(self.dim), rate)
-        masked = causal_mask(x.shape[1], padding, x.device)
+        length = embeddings.shape[1]
+        positions = parameters["position"][self.max_length - length :]
+        x = dropout(rms_norm(embeddings + positions, parameters["input.norm"]), rate)
+        masked = causal_mask(length, padding, x.device)
         for block in range(self.blocks):
             x = x + self._attention(parameters, f"{block}.attention", x, masked, rate)
             x = x + self._mlp(parameters, f"{block}.mlp", x, rate)

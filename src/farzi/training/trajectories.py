@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 KEY_VERSION = 1
 """Enters every key; raised when trained models of before must not be reused."""
 
-MODEL_VERSIONS = {"sasrec": 1}
+MODEL_VERSIONS = {"sasrec": 1, "sasrec-modern": 1}
 """Added to it for single models: raised when one of the same sizes computes otherwise than before."""
 
 
