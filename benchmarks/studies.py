@@ -42,7 +42,8 @@ STUDIES = {
     "noise": {"0": [], "10": [], "30": []},
     "models": {"sasrec": [], "gru4rec": ["--model", "gru4rec"]},
 }
-STUDENTS = ("sasrec", "sasrec-modern", "gru4rec", "fmlp")
+STUDENTS = {"sasrec": [], "sasrec-modern": [], "gru4rec": ["--reference.dropout", "0.4"], "fmlp": []}
+"""Kinds, and what sets their training on all events apart, chosen on validation (docs/log.md, 2026-11-30)."""
 
 
 def make_noisy(data: EventData, percent: int, path: Path) -> None:
@@ -100,11 +101,11 @@ def main() -> None:
             farzi(["distill", *data, *COMMON, *STUDIES[study][label], "-o", run, "--resume"])
         if not (folder / "result.json").exists():
             farzi(["evaluate", run, "--methods", "full", "random_teacher", "farzi"])
-        for student in STUDENTS if study == "models" else ():
+        for student, reference in STUDENTS.items() if study == "models" else ():
             output = folder / f"result-{student}.json"
             if not output.exists():
-                methods = ["--methods", "full", "farzi"]
-                farzi(["evaluate", run, "--model", student, *methods, "-o", str(output.relative_to(HERE))])
+                words = ["--methods", "full", "farzi", *reference, "-o", str(output.relative_to(HERE))]
+                farzi(["evaluate", run, "--model", student, *words])
     rows: list[dict] = []
     for study, label, folder in points(list(STUDIES)):
         for result in sorted(folder.glob("result-*.json" if study == "models" else "result.json")):
