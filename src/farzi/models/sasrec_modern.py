@@ -47,8 +47,11 @@ class ModernSASRec:
     def init(self, vocab_size: int, seed: int) -> Parameters:
         """See ``SequenceModel.init``."""
         draw, d, inner = Draw(seed), self.dim, 8 * self.dim // 3
-        parameters = {"embedding": draw.normal(vocab_size, d), "position": draw.normal(self.max_length, d)}
-        parameters |= {"input.norm": torch.ones(d)}
+        parameters = {
+            "embedding": draw.normal(vocab_size, d),
+            "position": draw.normal(self.max_length, d),
+            "input.norm": torch.ones(d),
+        }
         for block in range(self.blocks):
             parameters |= {
                 f"{block}.attention.norm": torch.ones(d),
