@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check -qq install --prefer-binary -c constraints.txt
-# Two processes for two cores; a file stays in one, for fixtures that take seconds.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes for two cores; a file stays in one, for fixtures that take seconds. One that crashes is not started
+# again: it would meet the same test.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 # One stamp for each set of packages: they are installed again only when a list of packages changed.
 RUNTIME := $(VENV)/.installed-runtime
