@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metagrad_contenders.summary import commit, machine
+
 from farzi.files import write_json
 
 HERE = Path(__file__).parents[1]
@@ -106,6 +108,11 @@ def put_rows(record: str, rows: Sequence[Mapping[str, Any]], key: Sequence[str])
     found = json.loads(path.read_text()) if path.exists() else []
     all_rows = {tuple(row[name] for name in key): row for row in [*found, *rows]}
     write_json(path, list(all_rows.values()))
+
+
+def about() -> dict[str, Any]:
+    """What it takes to get a row again, and where it was measured."""
+    return {"command": shlex.join(["python", *sys.argv]), "commit": commit(), "machine": machine(0)}
 
 
 def record_summaries(measure: Callable[[str, Path], list[dict[str, Any]]], name: str, description: str | None) -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import CASE, RESULTS, record_summaries
-from metagrad_contenders.summary import commit
+from cases import CASE, RESULTS, about, record_summaries
 from numpy.typing import NDArray
 from recommendation import RECOMMENDATION
 
@@ -63,7 +62,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
             row = {"case": case, "by": by, "quarter": number, "test_events": len(part)}
             row |= {"least": int(count[part].min()), "most": int(count[part].max()), "metrics": each}
             print(row, flush=True)
-            rows.append(row | {"commit": commit(), "command": f"python benchmarks/cold_start.py {case}"})
+            rows.append(row | about())
     return rows
 
 

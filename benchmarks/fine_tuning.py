@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cases import CASE, RESULTS, record_summaries
+from cases import CASE, RESULTS, about, record_summaries
 from cold_start import SEEDS, spreads
 from language import LANGUAGE
-from metagrad_contenders.summary import commit
 
 import farzi
 from farzi.evaluation import Students
@@ -85,7 +84,7 @@ def row(
     found |= {"training": {**asdict(training), "chosen_steps": [one.steps for one in fitted]}}
     found |= {"seconds": sum(one.seconds for one in fitted) / SEEDS}
     print(found, flush=True)
-    return found | {"commit": commit(), "command": f"python benchmarks/fine_tuning.py {case}"}
+    return found | about()
 
 
 if __name__ == "__main__":

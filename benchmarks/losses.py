@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cases import record_summaries
+from cases import about, record_summaries
 from cold_start import SEEDS, opened, spreads
-from metagrad_contenders.summary import commit
 from torch import Tensor
 from torch.nn import functional
 
@@ -66,7 +65,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
             row = {"case": case, "loss": name, "method": method, "metrics": spreads(values)}
             row |= {"training": {**asdict(chosen), "chosen_steps": [one.steps for one in fitted]}}
             row |= {"seconds": sum(one.seconds for one in fitted) / SEEDS}
-            rows.append(row | {"commit": commit(), "command": f"python benchmarks/losses.py {case}"})
+            rows.append(row | about())
             print({key: row[key] for key in ("loss", "method", "metrics", "training")}, flush=True)
     return rows
 

@@ -10,7 +10,6 @@ time is the median over a run's steps but for the first few. Run it with nothing
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from plan import processor
+from cases import about
 
 from farzi.distill import read_metrics
 from farzi.files import write_json
@@ -59,8 +58,7 @@ def main() -> None:
     ]
     print(json.dumps(rows, indent=2))
     if options.json:
-        machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-        write_json(options.json, {"machine": machine, "rows": rows})
+        write_json(options.json, about() | {"rows": rows})
 
 
 def seconds_a_step(ranks: int, data: Path, run: Path) -> float:

@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict, replace
 
 import torch
+from cases import about
 
 import farzi
 from farzi.files import write_json
@@ -25,7 +26,8 @@ def settings():
     model, training = CENTRE
     for lr, dropout in itertools.product((1e-3, 3e-3), (0.1, 0.2, 0.4)):
         yield model, replace(training, lr=lr, dropout=dropout)
-    yield model, replace(training, weight_decay=0.1)
+    for weight_decay in (0.02, 0.1):
+        yield model, replace(training, weight_decay=weight_decay)
     yield model, replace(training, batch_size=64)
     yield replace(model, heads=2), training
     yield replace(model, blocks=2), training
@@ -55,6 +57,7 @@ def main() -> None:
             "mean": statistics.mean(run.score for run in runs),
             "steps": [run.steps for run in runs],
             "seconds": (time.monotonic() - began) / len(runs),
+            **about(),
         }
         if (model, training) == CENTRE:
             row["test"] = [task.metrics(model, run.parameters, "test") for run in runs]
