@@ -135,6 +135,21 @@ def test_random_sequences_are_looked_at_more_often_with_the_same_patience(store)
     assert (row.training["evaluate_every"], row.training["patience"]) == (3, 5)
 
 
+def test_students_that_need_no_search_are_trained_beside_models_on_all_data(store):
+    summary = distill(cyclic_data(), **SMALL, store=store)
+    study = Study(seeds=1, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
+    told: list[tuple[int, int, str]] = []
+
+    def watch(*news):
+        told.append(news)
+
+    rows = evaluate(summary, cyclic_data(), study=study, methods=["random", "farzi"], store=store, watch=watch)
+    assert [row.method for row in rows] == ["full", "random", "farzi"]
+    searched = [f"random, learning rate {lr:g}" for lr in STUDENT_LRS]
+    trainings = ["full, model 1 of 1", "farzi, student 1 of 1", *searched, "random, student 1 of 1"]
+    assert told == [(done, len(trainings), what) for done, what in enumerate(trainings)]
+
+
 @pytest.mark.slow
 def test_workers_make_the_same_summary_and_rows(tmp_path):
     """Two processes must not change what is computed, only where; in an empty store they train the teachers too."""

@@ -2,7 +2,7 @@
 
 import itertools
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -134,17 +134,23 @@ class Study:
             summary=summary, task=task, model=model, teachers=self.teachers or _teachers_of(summary, task), store=store
         )
         wanted: list[Method] = [method for method in methods if method != "full"]
-        advised: list[Method] = ["farzi"] if model.name == summary.card.model["name"] else []
-        searched: list[Method] = [method for method in wanted if method not in advised]
+        known: dict[Method, Training] = {"full": self.reference or task.full_data}
+        if "farzi" in wanted and model.name == summary.card.model["name"]:
+            known["farzi"] = self._as_advised(students)
+        searched: list[Method] = [method for method in wanted if method not in known]
         total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched)
         done = itertools.count()
         comparison = _Comparison(self, students, size_in_bytes, workers, lambda what: watch(next(done), total, what))
-        rows = [comparison.row("full", self.reference or task.full_data)]
+        rows = comparison.rows(known)
         if "random_teacher" in wanted:
             list(workers.map(students.label, range(students.teachers.count)))
-        settings = comparison.settings(searched)
-        rows += [comparison.row(method, settings[method]) for method in wanted]
-        return [_compare(row, rows[0], costs or Costs()) for row in rows]
+        rows |= comparison.rows(comparison.chosen(searched, self._as_advised(students)))
+        return [_compare(rows[method], rows["full"], costs or Costs()) for method in ("full", *wanted)]
+
+    def _as_advised(self, students: Students) -> Training:
+        """How models of the summary's own kind are trained on it."""
+        advice = students.summary.card.advice
+        return replace(self.student or students.task.student, batch_size=advice.batch_size, lr=advice.lr)
 
 
 def check_fits(summary: Summary, task: Task, model: SequenceModel) -> None:
@@ -185,11 +191,8 @@ class _Comparison:
     workers: Workers
     watch: Callable[[str], None]
 
-    def settings(self, searched: Sequence[Method]) -> dict[Method, Training]:
-        """How each method's students are trained: with the summary's learning rate, or with one that they choose."""
-        advice = self.students.summary.card.advice
-        student = self.study.student or self.students.task.student
-        own = replace(student, batch_size=advice.batch_size, lr=advice.lr)
+    def chosen(self, searched: Sequence[Method], own: Training) -> dict[Method, Training]:
+        """How each method's students are trained: as advised but for the learning rate, which they choose."""
         tried: list[tuple[Method, Training]] = [
             (method, replace(_closely(own) if method == "random" else own, lr=lr))
             for method in searched
@@ -197,18 +200,22 @@ class _Comparison:
         ]
         labels = [f"{method}, learning rate {training.lr:g}" for method, training in tried]
         trained = self._train(labels, [_Run(method, training, self.study.seeds, 0) for method, training in tried])
-        chosen: dict[Method, Training] = {"farzi": own}
+        chosen: dict[Method, Training] = {}
         for method in searched:
             scores = {run: one.score for run, one in zip(tried, trained, strict=True) if run[0] == method}
             chosen[method] = max(scores, key=lambda run: scores[run])[1]
         return chosen
 
-    def row(self, method: Method, training: Training) -> Row:
-        """Train a method's models and measure them."""
-        kind, count = "model" if method == "full" else "student", self.study.seeds
-        labels = [f"{method}, {kind} {seed + 1} of {count}" for seed in range(count)]
-        runs = [_Run(method, training, seed, seed) for seed in range(count)]
-        return self._row(method, self._train(labels, runs), training)
+    def rows(self, settings: Mapping[Method, Training]) -> dict[Method, Row]:
+        """Train the models of some methods, side by side, and measure them."""
+        count = self.study.seeds
+        runs = [_Run(method, training, seed, seed) for method, training in settings.items() for seed in range(count)]
+        kinds = {method: "model" if method == "full" else "student" for method in settings}
+        trained = self._train([f"{run.method}, {kinds[run.method]} {run.seed + 1} of {count}" for run in runs], runs)
+        return {
+            method: self._row(method, trained[count * number : count * (number + 1)], training)
+            for number, (method, training) in enumerate(settings.items())
+        }
 
     def _train(self, labels: Sequence[str], runs: Sequence[_Run]) -> list[Fitted]:
         trained: list[Fitted] = []
