@@ -10,6 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from farzi.metagrad import SGD, Segments, Tree, Unstep
 from farzi.models import MODELS, ModuleModel, SASRec, Transformer
 from farzi.summary import initialise
 from farzi.training import Teachers, Training, TrajectoryStore, Workers, fit
+from farzi.training.unfinished import Unfinished
 
 THERE = "meta"
 _COPIES = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
@@ -251,6 +253,26 @@ def test_a_run_goes_on_on_another_device(tmp_path):
     store = TrajectoryStore(folder=tmp_path / "parts" / "teachers", num_snapshots=2)
     rest = {**SMALL, "model": SASRec(**SIZES), "objective": OBJECTIVE, "store": store, "resume": True}
     assert_alike(distill(events(), **rest, run=tmp_path / "parts" / "run"), whole)
+
+
+def test_a_training_that_was_stopped_goes_on_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["farzi.training.unfinished"], "SECONDS_BETWEEN", 0.0)
+
+    def stop(step, *_):
+        if step == QUICK.steps:
+            raise KeyboardInterrupt
+
+    with MadeUp():
+        task, model = task_of(events(), find_device(THERE)), SASRec(**SIZES)
+        train = partial(fit, model, task.real(model), QUICK, task.score(model), seed=1)
+        whole = train()
+        with pytest.raises(KeyboardInterrupt):
+            train(observe=stop, unfinished=Unfinished(tmp_path / "stopped"))
+        looks: list[int] = []
+        rest = train(unfinished=Unfinished(tmp_path / "stopped"), observe=lambda step, *_: looks.append(step))
+    assert looks == [QUICK.steps], "the look before is not taken again"
+    assert rest.curve == whole.curve
+    torch.testing.assert_close(rest.parameters, whole.parameters, rtol=0, atol=0)
 
 
 class Posted(Workers):

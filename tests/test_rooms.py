@@ -16,6 +16,7 @@ STOREYS = [
     {"training"},
     {"summary"},
     {"events", "metagrad", "models"},
+    {"states"},
     {"devices", "files", "machine", "reading"},
     {"errors"},
 ]

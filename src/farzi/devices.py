@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from farzi.errors import InputError
 
@@ -51,3 +52,27 @@ def seeded(seed: int, device: torch.device) -> Generator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def random_states(device: torch.device) -> list[Tensor]:
+    """Torch's global random states.
+
+    Args:
+        device: whose state is wanted beside that of the CPU.
+
+    Returns:
+        the states, to be given to :func:`set_random_states`.
+    """
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def set_random_states(states: list[Tensor], device: torch.device) -> None:
+    """Put torch's global random states to what they were.
+
+    Args:
+        states: that :func:`random_states` gave for a device of this kind.
+        device: whose state is put back beside that of the CPU.
+    """
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)

@@ -1,7 +1,5 @@
 """The outer loop's state, and a run folder that keeps it."""
 
-import hashlib
-import io
 import math
 import os
 from collections.abc import Generator
@@ -15,16 +13,14 @@ import torch
 from farzi.devices import CPU
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.errors import InputError
-from farzi.files import atomic_write
 from farzi.reading import in_a_line
+from farzi.states import read_state, write_state
 from farzi.summary import Factors
 
 _NUMBERS = (
     "step", "seconds", "skipped", "skipped_in_row", "loss", "score", "best_score", "best_step",
     "best_log_lr", "best_fit_steps", "judge_seconds",
 )  # fmt: skip
-
-_DIGEST_BYTES = 32
 
 
 class OuterState:
@@ -95,16 +91,13 @@ class Checkpoints:
         """
         if self.path is None:
             return
-        carries = ranks.gather(_on_cpu(state.carry))
+        carries = ranks.gather({name: part.to(CPU) for name, part in state.carry.items()})
         if ranks.index > 0:
             return
         parts: dict[str, Any] = {"state": state.state_dict(), "optimizer": optimizer.state_dict()}
         if others := carries[1:]:
             parts["others"] = others
-        content = io.BytesIO()
-        torch.save(_on_cpu(parts), content)
-        with atomic_write(self.path) as file:
-            file.write(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
+        write_state(self.path, parts)
 
     def are_there(self, ranks: Ranks = ALONE) -> bool:
         """Tell whether there is something to go on from, and that is wanted; collective, and rank 0 looks.
@@ -140,7 +133,7 @@ class Checkpoints:
 def _read(path: Path, num_ranks: int) -> list[dict[str, Any]]:
     """A checkpoint as each rank needs it, with what that rank carried."""
     with _resuming_from(path):
-        content = torch.load(io.BytesIO(_checked(path.read_bytes())), weights_only=True)
+        content = read_state(path)
         state, optimizer = content["state"], content["optimizer"]
         carries = [state["carry"], *content.get("others", [])]
         if len(carries) != num_ranks:
@@ -154,23 +147,6 @@ def _resuming_from(path: Path) -> Generator[None]:
         yield
     except Exception as error:  # what is whole but not a state of this run fails in any way
         raise InputError(f"{path} cannot be resumed from ({in_a_line(error)}); start again in a new folder") from error
-
-
-def _on_cpu(content: Any) -> Any:
-    """The same dictionaries and lists, with their tensors on the CPU."""
-    if isinstance(content, torch.Tensor):
-        return content.to(CPU)
-    if isinstance(content, dict):
-        return {name: _on_cpu(part) for name, part in content.items()}
-    return [_on_cpu(part) for part in content] if isinstance(content, list) else content
-
-
-def _checked(content: bytes) -> bytes:
-    """A checkpoint without the digest at its end: torch would read changed bytes as if they were right."""
-    content, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
-        raise ValueError("it is damaged: its checksum does not fit")
-    return content
 
 
 @contextmanager

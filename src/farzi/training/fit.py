@@ -5,15 +5,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Protocol
 
 import torch
 
-from farzi.devices import CPU, find_device, seeded
+from farzi.devices import find_device, seeded
 from farzi.errors import InputError
 from farzi.models import Batch, Factored, Parameters, SequenceModel, check_causal, sequence_loss, shortened
 from farzi.summary import Summary
 from farzi.training.sets import as_training_set
+from farzi.training.unfinished import Course, Unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +201,7 @@ def fit(
     seed: int = 0,
     device: str | None = None,
     observe: Callable[[int, Parameters, float], None] | None = None,
+    unfinished: Unfinished | None = None,
 ) -> Fitted:
     """Train with Adam, from fresh parameters or others, and keep the step that scores best on validation.
 
@@ -215,6 +218,8 @@ def fit(
         device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
             are. Other data says itself where its batches are.
         observe: called at every look with the step, the parameters and their score, not a number if nothing is scored.
+        unfinished: what the same training wrote down before it was stopped, to go on from, and where it is written down
+            now and then. What comes out is the same to the last bit.
 
     Returns:
         the model as it was trained, with its parameters.
@@ -239,35 +244,36 @@ def fit(
     parameters = {name: part.to(data.device, copy=True).requires_grad_() for name, part in initial.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=training.lr, weight_decay=training.weight_decay, foreach=True)
     batches = data.batches(training.batch_size or data.usual_batch_size, torch.Generator().manual_seed(seed))
-    curve: list[tuple[int, float]] = []
-    best: tuple[float, int, Parameters] | None = None
+    course = Course(parameters, optimizer)
     with seeded(seed, data.device):
-        for step in range(1, training.steps + 1):
+        if unfinished is not None and (found := unfinished.restore()):
+            course.load_state_dict(found)
+            began -= found["seconds"]
+            next(islice(batches, course.step, course.step), None)  # those that it has seen
+        for step in range(course.step + 1, training.steps + 1):
             value = loss(model, parameters, next(batches), training.dropout)
             optimizer.zero_grad()
             value.backward()
             optimizer.param_groups[0]["lr"] = training.lr_at(step)
             optimizer.step()
-            if step < training.steps and step % every:
-                continue
-            now = {name: part.detach() for name, part in parameters.items()}
-            reached = math.nan if score is None else score(now)
-            if observe is not None:
-                observe(step, now, reached)
-            if step < training.steps and score is None:
-                continue
-            curve.append((step, reached))
-            logger.debug("step %d: loss %.4f, validation %.4f", step, value.item(), curve[-1][1])
-            if best is None or curve[-1][1] > best[0]:
-                best = curve[-1][1], step, {name: part.to(CPU, copy=True) for name, part in now.items()}
-            elif step - best[1] >= training.patience * every:
-                break
-    assert best is not None
+            course.step = step
+            if step == training.steps or step % every == 0:
+                now = {name: part.detach() for name, part in parameters.items()}
+                reached = math.nan if score is None else score(now)
+                if observe is not None:
+                    observe(step, now, reached)
+                if step == training.steps or score is not None:
+                    logger.debug("step %d: loss %.4f, validation %.4f", step, value.item(), reached)
+                    course.look(now, reached)
+                    if step - course.best_step >= training.patience * every:
+                        break
+            if unfinished is not None:
+                unfinished.keep(lambda: course.state_dict() | {"seconds": time.monotonic() - began})
     return Fitted(
         model=model,
-        parameters=best[2],
-        steps=best[1],
-        score=best[0],
-        curve=tuple(curve),
+        parameters=course.best,
+        steps=course.best_step,
+        score=course.best_score,
+        curve=tuple(course.curve),
         seconds=time.monotonic() - began,
     )

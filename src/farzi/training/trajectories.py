@@ -17,6 +17,7 @@ from farzi.files import atomic_write
 from farzi.models import Parameters, SequenceModel, describe_model
 from farzi.reading import in_a_line, read_tensors
 from farzi.training.fit import Fitted, Score, Training, TrainingSet, fit
+from farzi.training.unfinished import Unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryStore:
-    """Trains, unless the same training is in the folder already.
+    """Trains, unless the same training is in the folder already; goes on with one that was stopped there.
 
     Args:
         folder: where trained models are kept; farzi's in the user's cache folder by default.
@@ -133,18 +134,21 @@ class TrajectoryStore:
         found = self.find(model, data, training, judge=judge, seed=seed)
         if found is not None:
             return found
-        kept: list[Parameters] = []
+        decided_by = self._decided_by(model, data, training, judge, seed)
+        path = self._path(decided_by)
+        unfinished = Unfinished(path.with_suffix(".unfinished"))
 
         def observe(_: int, parameters: Parameters, _score: float) -> None:
             if self.num_snapshots:
-                kept.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
+                unfinished.seen.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
 
-        fitted = fit(model, data, training, score, seed=seed, observe=observe)
+        fitted = fit(model, data, training, score, seed=seed, observe=observe, unfinished=unfinished)
         looks = sum(step < fitted.steps for step, _ in fitted.curve)
         chosen = torch.linspace(0, looks - 1, min(self.num_snapshots, looks)).round().int().tolist()
-        trajectory = Trajectory(parameters=fitted.parameters, snapshots=tuple(kept[i] for i in chosen), fitted=fitted)
-        decided_by = self._decided_by(model, data, training, judge, seed)
-        _write(self._path(decided_by), trajectory, decided_by)
+        snapshots = tuple(unfinished.seen[i] for i in chosen)
+        trajectory = Trajectory(parameters=fitted.parameters, snapshots=snapshots, fitted=fitted)
+        _write(path, trajectory, decided_by)
+        unfinished.remove()
         return trajectory
 
     def _decided_by(
