@@ -27,6 +27,7 @@ from farzi.files import write_json
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results"
+COMMIT = commit()  # that the process began with
 CASE = re.compile(
     r"(?P<data>.+)-(?P<sequences>\d+)x(?P<length>\d+)-(?P<targets>free|next)(-seed(?P<seed>\d+))?"
     r"(-(?P<start>generated))?(-by-(?P<model>.+))?"
@@ -110,9 +111,9 @@ def put_rows(record: str, rows: Sequence[Mapping[str, Any]], key: Sequence[str])
     write_json(path, list(all_rows.values()))
 
 
-def about() -> dict[str, Any]:
-    """What it takes to get a row again, and where it was measured."""
-    return {"command": shlex.join(["python", *sys.argv]), "commit": commit(), "machine": machine(0)}
+def about(threads: int = 0) -> dict[str, Any]:
+    """What it takes to get a row again, and where it was measured, with so many threads or this process's."""
+    return {"command": shlex.join(["python", *sys.argv]), "commit": COMMIT, "machine": machine(threads)}
 
 
 def record_summaries(measure: Callable[[str, Path], list[dict[str, Any]]], name: str, description: str | None) -> None:

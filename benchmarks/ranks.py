@@ -58,7 +58,7 @@ def main() -> None:
     ]
     print(json.dumps(rows, indent=2))
     if options.json:
-        write_json(options.json, about() | {"rows": rows})
+        write_json(options.json, about(threads=1) | {"rows": rows})
 
 
 def seconds_a_step(ranks: int, data: Path, run: Path) -> float:

@@ -30,7 +30,8 @@ from farzi.events import CharTokenizer, EventData, TextData, Vocabulary
 from farzi.metagrad import SGD, Segments, Tree, Unstep
 from farzi.models import MODELS, ModuleModel, SASRec, Transformer
 from farzi.summary import initialise
-from farzi.training import Teachers, Training, TrajectoryStore, Unfinished, Workers, fit
+from farzi.training import Teachers, Training, TrajectoryStore, Workers, fit
+from farzi.training.unfinished import Unfinished
 
 THERE = "meta"
 _COPIES = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)

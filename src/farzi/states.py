@@ -25,8 +25,9 @@ def write_state(path: Path, content: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(_on_cpu(content), buffer)
-    with atomic_write(path) as file:
-        file.write(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+    with atomic_write(path) as file, buffer.getbuffer() as saved:
+        file.write(saved)
+        file.write(hashlib.sha256(saved).digest())
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -41,11 +42,12 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: its checksum does not fit; torch would read changed bytes as if they were right.
     """
-    whole = path.read_bytes()
-    content, digest = whole[:-_DIGEST_BYTES], whole[-_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
+    with path.open("rb") as file:
+        saved = file.read(max(path.stat().st_size - _DIGEST_BYTES, 0))
+        digest = file.read()
+    if hashlib.sha256(saved).digest() != digest:
         raise ValueError("it is damaged: its checksum does not fit")
-    return torch.load(io.BytesIO(content), weights_only=True)
+    return torch.load(io.BytesIO(saved), weights_only=True)
 
 
 def _on_cpu(content: Any) -> Any:

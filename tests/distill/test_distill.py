@@ -31,7 +31,7 @@ from farzi.events import EventData, Vocabulary
 from farzi.metagrad import SGD, Adam
 from farzi.models import GRU4Rec, SASRec, hidden_states, sequence_loss
 from farzi.summary import Factors, expectations, load
-from farzi.training import Teachers, Training, TrajectoryStore
+from farzi.training import Teachers, Training, TrajectoryStore, Workers
 
 VOCAB, LENGTH = 12, 6
 SMALL = {
@@ -135,15 +135,22 @@ def test_random_sequences_are_looked_at_more_often_with_the_same_patience(store)
     assert (row.training["evaluate_every"], row.training["patience"]) == (3, 5)
 
 
-def test_students_that_need_no_search_are_trained_beside_models_on_all_data(store):
+def test_students_that_need_no_search_are_trained_beside_models_on_all_data(store, monkeypatch):
     summary = distill(cyclic_data(), **SMALL, store=store)
     study = Study(seeds=1, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
     told: list[tuple[int, int, str]] = []
+    batches: list[list[Method]] = []
 
     def watch(*news):
         told.append(news)
 
+    def side_by_side(_, function, *arguments):
+        batches.append(list(arguments[0]))
+        return map(function, *arguments)
+
+    monkeypatch.setattr(Workers, "map", side_by_side)
     rows = evaluate(summary, cyclic_data(), study=study, methods=["random", "farzi"], store=store, watch=watch)
+    assert batches == [["full", "farzi"], ["random"] * len(STUDENT_LRS), ["random"]]
     assert [row.method for row in rows] == ["full", "random", "farzi"]
     searched = [f"random, learning rate {lr:g}" for lr in STUDENT_LRS]
     trainings = ["full, model 1 of 1", "farzi, student 1 of 1", *searched, "random, student 1 of 1"]

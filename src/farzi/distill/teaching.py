@@ -127,14 +127,15 @@ class Teaching:
 
     def _train(self, seed: int) -> Trajectory:
         training = self.teachers.training
-        every = training.steps_between_looks(self.task.real(self.model))
-        steps = itertools.count(every, every)
+        trained_now = False
 
-        def watch(score: float) -> None:
-            self._tell(seed, min(next(steps), training.steps), training.steps, score)
+        def watch(step: int, score: float) -> None:
+            nonlocal trained_now
+            trained_now = True
+            self._tell(seed, step, training.steps, score)
 
         trajectory = self.task.train(self.model, training, self.store, seed, watch)
-        taught, trained_now = _taught(trajectory), next(steps) > every
+        taught = _taught(trajectory)
         if trained_now and taught.steps < training.steps:
             self._tell(seed, taught.steps, taught.steps, taught.score)
         return trajectory

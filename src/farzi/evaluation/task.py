@@ -129,7 +129,7 @@ class Task(ABC):
         training: Training,
         store: TrajectoryStore,
         seed: int,
-        watch: Callable[[float], None] = lambda _: None,
+        watch: Callable[[int, float], None] = lambda _step, _score: None,
     ) -> Trajectory:
         """Train a model on the full data, or take the same training from the store.
 
@@ -138,19 +138,13 @@ class Task(ABC):
             training: how.
             store: of models trained before.
             seed: of the training.
-            watch: called with each validation score on the way; not at all for a model from the store.
+            watch: told the step and the validation score of every look; of none for a model from the store.
 
         Returns:
             the trained model with snapshots.
         """
-        judge = self.score(model)
-
-        def score(parameters: Parameters) -> float:
-            value = judge(parameters)
-            watch(value)
-            return value
-
-        return store.train(model, self.real(model), training, score, judge=self.judge, seed=seed)
+        score = self.score(model)
+        return store.train(model, self.real(model), training, score, judge=self.judge, seed=seed, watch=watch)
 
     def trained(self, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> Trajectory | None:
         """A model that was trained on the full data before.

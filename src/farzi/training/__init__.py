@@ -5,7 +5,6 @@ from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
 from farzi.training.speed import TRIED_STEPS, Speed, measure_speed
 from farzi.training.trajectories import FULL_DATA, KnownSet, Teachers, Trajectory, TrajectoryStore
-from farzi.training.unfinished import Unfinished
 from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
@@ -25,7 +24,6 @@ __all__ = [
     "TrainingSet",
     "Trajectory",
     "TrajectoryStore",
-    "Unfinished",
     "Weights",
     "Workers",
     "advised",

@@ -49,7 +49,7 @@ class TrainingSet(Protocol):
         ...
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch | Factored]:
-        """Yield shuffled batches for ever."""
+        """Yield shuffled batches for ever, by chance from the generator alone."""
         ...
 
 
@@ -218,8 +218,10 @@ def fit(
         device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
             are. Other data says itself where its batches are.
         observe: called at every look with the step, the parameters and their score, not a number if nothing is scored.
-        unfinished: what the same training wrote down before it was stopped, to go on from, and where it is written down
-            now and then. What comes out is the same to the last bit.
+        unfinished: what this very training wrote down before it was stopped, to go on from, and where it is written
+            down now and then; for :class:`farzi.training.TrajectoryStore`, which knows one from another. The same comes
+            out, to the last bit where the device computes alike each time (a CPU with as many threads). ``observe`` is
+            not called again for what was looked at before.
 
     Returns:
         the model as it was trained, with its parameters.
@@ -247,9 +249,9 @@ def fit(
     course = Course(parameters, optimizer)
     with seeded(seed, data.device):
         if unfinished is not None and (found := unfinished.restore()):
+            next(islice(batches, found["step"], found["step"]), None)  # those that it has seen
             course.load_state_dict(found)
-            began -= found["seconds"]
-            next(islice(batches, course.step, course.step), None)  # those that it has seen
+            began = time.monotonic() - found["seconds"]
         for step in range(course.step + 1, training.steps + 1):
             value = loss(model, parameters, next(batches), training.dropout)
             optimizer.zero_grad()
@@ -259,7 +261,7 @@ def fit(
             course.step = step
             if step == training.steps or step % every == 0:
                 now = {name: part.detach() for name, part in parameters.items()}
-                reached = math.nan if score is None else score(now)
+                reached = math.nan if score is None else float(score(now))
                 if observe is not None:
                     observe(step, now, reached)
                 if step == training.steps or score is not None:

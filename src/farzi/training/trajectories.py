@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,7 +114,15 @@ class TrajectoryStore:
             return None
 
     def train(
-        self, model: SequenceModel, data: KnownSet, training: Training, score: Score, *, judge: str, seed: int
+        self,
+        model: SequenceModel,
+        data: KnownSet,
+        training: Training,
+        score: Score,
+        *,
+        judge: str,
+        seed: int,
+        watch: Callable[[int, float], None] = lambda _step, _score: None,
     ) -> Trajectory:
         """Train a model, or read the same training from the folder.
 
@@ -124,6 +133,7 @@ class TrajectoryStore:
             score: judges parameters on validation data.
             judge: says what ``score`` measures and on what; part of the key.
             seed: of the training.
+            watch: told the step and the score of every look; of none for a model from the folder.
 
         Returns:
             the trained model.
@@ -131,14 +141,16 @@ class TrajectoryStore:
         Raises:
             InputError: the folder cannot be written.
         """
-        found = self.find(model, data, training, judge=judge, seed=seed)
-        if found is not None:
-            return found
         decided_by = self._decided_by(model, data, training, judge, seed)
         path = self._path(decided_by)
         unfinished = Unfinished(path.with_suffix(".unfinished"))
+        found = self.find(model, data, training, judge=judge, seed=seed)
+        if found is not None:
+            unfinished.remove()
+            return found
 
-        def observe(_: int, parameters: Parameters, _score: float) -> None:
+        def observe(step: int, parameters: Parameters, score: float) -> None:
+            watch(step, score)
             if self.num_snapshots:
                 unfinished.seen.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
 

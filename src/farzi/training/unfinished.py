@@ -4,12 +4,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from farzi.devices import CPU, random_states, set_random_states
+from farzi.errors import InputError
 from farzi.models import Parameters
 from farzi.reading import in_a_line
 from farzi.states import read_state, write_state
@@ -17,7 +19,10 @@ from farzi.states import read_state, write_state
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN = 300.0
-"""What a training that was killed loses at most; a shorter one is never written down."""
+"""Between two times that a training is written down; one that is shorter never is."""
+
+FORM = 1
+"""Of the file; raised when :class:`Course` carries something else than before."""
 
 
 class Course:
@@ -81,8 +86,13 @@ class Course:
 class Unfinished:
     """The file of one training, there only while that is under way or was stopped.
 
+    Nothing in it says which training it is of: its path has to, and whoever gave it removes it.
+
     Args:
         path: of the file.
+
+    Attributes:
+        seen: parameters that whoever observes the training wants back when it goes on; kept with the rest.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,25 +109,29 @@ class Unfinished:
             return None
         try:
             content = read_state(self._path)
-            self.seen = content.pop("seen")
+            if content["form"] != FORM:
+                raise ValueError("it is of another version of farzi")
+            self.seen = content["seen"]
         except Exception as error:  # what is whole but no state fails in any way
             logger.warning("%s cannot be read, and its training begins again (%s)", self._path, in_a_line(error))
             return None
-        return content
+        return content["course"]
 
     def keep(self, content: Callable[[], dict[str, Any]]) -> None:
-        """Write down where a training is, if that was not done lately.
+        """Write down where a training is, if that was not done lately; where that fails, it goes on all the same.
 
         Args:
             content: gives everything that it takes to go on.
-
-        Raises:
-            InputError: the file cannot be written.
         """
-        if time.monotonic() - self._written >= SECONDS_BETWEEN:
-            write_state(self._path, content() | {"seen": self.seen})
-            self._written = time.monotonic()
+        if time.monotonic() - self._written < SECONDS_BETWEEN:
+            return
+        try:
+            write_state(self._path, {"form": FORM, "course": content(), "seen": self.seen})
+        except InputError as error:
+            logger.warning("a training is not written down: %s", error)
+        self._written = time.monotonic()
 
     def remove(self) -> None:
         """Say that the training has ended."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
