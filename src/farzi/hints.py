@@ -45,6 +45,9 @@ def explain(error: str, usage: str, options: Collection[str]) -> str:
         return _with_hint(said, f"--{group}.{meant}" if meant else None)
     if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
         return _with_hint(text, near(found[2], dir(import_module(found[1]))))
+    if found := re.search(r"(--[\w.]+): .*does not implement protocol (\w+).*Given value: ([\w.]+)", text):
+        said = f"{found[1]} is {found[3]}, which is no {found[2]}"
+        return f"{said}: its methods need the names, the parameters and the types of farzi's own, annotated"
     missing = r"arguments are required: (?:\w+\.)*(\w+)|expected \"(?:\w+\.)*(\w+)\" to be .* not provided"
     if found := re.search(missing, text):
         return f"{found[1] or found[2]} is missing; the command is called as: {usage} (--help tells more)"

@@ -91,6 +91,17 @@ def test_a_model_that_looks_ahead_is_refused(refused, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_class_that_is_no_model_is_told_what_it_lacks(refused, films, tmp_path, monkeypatch):
+    (tmp_path / "untyped.py").write_text(
+        "import farzi\n\nclass Untyped(farzi.SASRec):\n    def init(self, vocab_size, seed):\n        return {}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    told = refused(*distil(films, tmp_path / "run", "--model", "untyped.Untyped"))
+    assert (
+        "--model is untyped.Untyped, which is no SequenceModel: its methods need the names, the parameters and" in told
+    )
+
+
 def test_sequences_of_three_events_leave_nothing_to_learn_from(refused, tmp_path):
     (tmp_path / "data.csv").write_text(
         "user,item,time\n" + "".join(f"u{u},i{(i + u) % 3},{i}\n" for u in range(5) for i in range(3))
