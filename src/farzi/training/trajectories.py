@@ -104,14 +104,7 @@ class TrajectoryStore:
         Returns:
             the trained model, or None if it is not there or damaged.
         """
-        path = self._path(self._decided_by(model, data, training, judge, seed))
-        if not path.is_file():
-            return None
-        try:
-            return _read(path, model)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            logger.warning("%s is damaged and is made again (%s)", path, in_a_line(error))
-            return None
+        return _find(self._path(self._decided_by(model, data, training, judge, seed)), model)
 
     def train(
         self,
@@ -144,7 +137,7 @@ class TrajectoryStore:
         decided_by = self._decided_by(model, data, training, judge, seed)
         path = self._path(decided_by)
         unfinished = Unfinished(path.with_suffix(".unfinished"))
-        found = self.find(model, data, training, judge=judge, seed=seed)
+        found = _find(path, model)
         if found is not None:
             unfinished.remove()
             return found
@@ -197,6 +190,16 @@ def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> No
     metadata["digest"] = _digest(tensors, metadata)
     with atomic_write(path) as file:
         file.write(save(tensors, metadata=metadata))
+
+
+def _find(path: Path, model: SequenceModel) -> Trajectory | None:
+    if not path.is_file():
+        return None
+    try:
+        return _read(path, model)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        logger.warning("%s is damaged and is made again (%s)", path, in_a_line(error))
+        return None
 
 
 def _read(path: Path, model: SequenceModel) -> Trajectory:
