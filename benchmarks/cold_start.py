@@ -9,7 +9,6 @@ results/cold-start.json.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     students = Students(
         summary=summary, task=task, model=task.default_model, teachers=Teachers(count=0), store=TrajectoryStore()
     )
-    advice = summary.card.advice
-    trainings = {"full": task.full_data, "farzi": replace(task.student, batch_size=advice.batch_size, lr=advice.lr)}
+    trainings = {"full": task.full_data, "farzi": task.as_advised(summary.card.advice)}
     found: dict[str, list[NDArray[np.int64]]] = {}
     for method, training in trainings.items():
         model = students.student(method)

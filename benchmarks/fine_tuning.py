@@ -44,7 +44,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     before = [other.train(model, WHOLE, store, seed).fitted for seed in range(SEEDS)]
     scratch = [students.train("full", WHOLE, seed, seed) for seed in range(SEEDS)]
     rows = [row(case, new, "scratch", "full", scratch, WHOLE), row(case, new, "other text", "nothing", before, WHOLE)]
-    few = replace(new.student, batch_size=advice.batch_size, evaluate_every=50, patience=15)
+    few = replace(new.as_advised(advice), evaluate_every=50, patience=15)
     drawn = [students.sequences("random", seed) for seed in range(SEEDS)]
     learned: list[TrainingSet] = [students.sequences("farzi", 0)] * SEEDS
     taught = [one.parameters for one in before]

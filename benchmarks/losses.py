@@ -47,7 +47,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     """A row for each loss and training set."""
     task, summary = opened(case, folder)
     model = task.default_model
-    own = replace(task.student, batch_size=summary.card.advice.batch_size)
+    own = task.as_advised(summary.card.advice)
     ways = {
         "full": (model, task.real(model), task.full_data, FULL_LRS),
         "farzi": (shortened(model, summary.factors.length), as_training_set(summary.factors), own, STUDENT_LRS),

@@ -161,6 +161,17 @@ def test_a_summary_by_itself_is_compared_on_the_data_that_is_given(films, finish
     assert "random" not in table
 
 
+@pytest.mark.parametrize(("given", "weight_decay"), [([], 0.7), (["--student.weight_decay", "0.2"], 0.2)])
+def test_students_are_trained_as_the_card_advises(films, finished, tmp_path, given, weight_decay):
+    summary, changed, results = load(finished / "summary.safetensors"), tmp_path / "s.safetensors", tmp_path / "r.json"
+    advice = replace(summary.card.advice, weight_decay=0.7, lr=0.05, batch_size=2)
+    replace(summary, card=replace(summary.card, advice=advice)).save(changed)
+    words = ["evaluate", str(changed), "--data", str(films), *QUICK_STUDY, "--methods", "farzi", *given]
+    assert main([*words, "-o", str(results)]) == 0
+    training = json.loads(results.read_text())[-1]["training"]
+    assert [training[name] for name in ("weight_decay", "lr", "batch_size")] == [weight_decay, 0.05, 2]
+
+
 def test_a_summary_is_handed_on_with_what_it_retained(films, finished, tmp_path, capsys):
     words = ["evaluate", str(finished / "summary.safetensors"), "--data", str(films), *QUICK_STUDY]
     measured, results = tmp_path / "measured.safetensors", tmp_path / "r.json"

@@ -357,7 +357,6 @@ def test_a_short_gradient_counts_as_much_as_a_long_one():
         (MetaMatching, "steps", 3),
         (MetaMatching, "runs", 0),
         (MetaMatching, "turns", 0),
-        (MetaMatching, "lr", 0.0),
         (MetaMatching, "snapshot_share", 1.5),
         (MetaMatching, "teacher_share", -0.1),
         (Size, "rank", 0),

@@ -153,10 +153,15 @@ def test_too_few_events_to_deal_out_are_refused_before_anything_is_trained(tmp_p
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("events", [-1, 24])
-def test_a_sample_smaller_than_a_batch_is_refused(events):
-    with pytest.raises(ValueError, match=f"sampled_events is {events}; it must be at least batch_size = 25"):
-        MetaMatching(sampled_events=events)
+def test_a_sample_smaller_than_a_batch_is_refused():
+    with pytest.raises(ValueError, match="sampled_events is 24; it must be at least 25"):
+        MetaMatching(sampled_events=24).suited(50, 10).check(50, 1000)
+    MetaMatching(sampled_events=24).suited(24, 10).check(24, 1000)
+
+
+def test_what_is_left_open_suits_the_summary_whose_gradient_is_asked():
+    left_open = MetaMatching(window=1, steps=2, real_positions=16 * LENGTH)
+    assert_same(outer_gradient(left_open, "free"), outer_gradient(left_open.suited(COUNT, LENGTH), "free"))
 
 
 @kinds

@@ -42,7 +42,7 @@ from farzi.training import Training, TrajectoryStore
 SOON = 300.0
 """Seconds after which something is wrong, however busy the machine is."""
 
-OBJECTIVE = MetaMatching(window=3, steps=6, runs=2, batch_size=2, real_positions=16 * LENGTH)
+OBJECTIVE = MetaMatching(lr=0.01, window=3, steps=6, runs=2, batch_size=2, real_positions=16 * LENGTH)
 
 
 def run(ranks: Ranks, path: Path, objective=OBJECTIVE, seen=None, *, steps=4, minutes=1e9, resume=False) -> None:

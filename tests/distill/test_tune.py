@@ -262,6 +262,9 @@ def test_of_an_objective_of_another_kind_nothing_is_known(tmp_path):
     class Own:
         lr, batch_size = 0.1, 1
 
+        def suited(self, *_):
+            return self
+
         def check(self, *_): ...
 
     with pytest.raises(InputError, match=r"'objective\.lr'; what can be searched is loop\.lr, size\.rank"):

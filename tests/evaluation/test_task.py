@@ -1,11 +1,14 @@
 """What a task refuses, and how several seeds are summed up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from farzi.errors import InputError
 from farzi.evaluation import NextItem, spread
 from farzi.events import EventData, Vocabulary
+from farzi.summary import Advice
 
 
 def data_of(*sequences: str) -> EventData:
@@ -23,6 +26,11 @@ def test_events_that_are_all_cold_are_refused(part, sequences):
 
 def test_one_known_event_in_each_part_is_enough():
     assert NextItem(data_of("abab", "cdef")).splits.train.num_events == 4
+
+
+def test_students_are_trained_as_a_card_advises_and_choose_their_steps_themselves():
+    task, advice = NextItem(data_of("abab", "cdef")), Advice(lr=0.05, batch_size=7, steps=3, weight_decay=0.4)
+    assert task.as_advised(advice) == replace(NextItem.student, lr=0.05, batch_size=7, weight_decay=0.4)
 
 
 def test_the_standard_deviation_is_that_of_a_sample():

@@ -76,7 +76,7 @@ def _evaluate(call: Call) -> None:
     study = replace(
         study,
         reference=with_given(task.full_data, study.reference, "--reference", call.words),
-        student=with_given(task.student, study.student, "--student", call.words),
+        student=with_given(task.as_advised(summary.card.advice), study.student, "--student", call.words),
     )
     with show_progress(NEWS, options.quiet) as show:
         watch = watch_study(show)

@@ -1,6 +1,5 @@
 """`farzi train`: a model from scratch, or one trained before, trained on a summary."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
@@ -49,7 +48,7 @@ def _train(call: Call) -> None:
     if options.data is not None or options.text is not None:
         task = task_of(read_data(options, summary=summary), device)
         check_fits(summary, task, model)
-        training = replace(task.student, lr=training.lr, batch_size=training.batch_size)
+        training = task.as_advised(summary.card.advice)
         score = task.score(model)
     with show_progress(NEWS, options.quiet) as show:
         observe = watch_training(show, task, training.steps)

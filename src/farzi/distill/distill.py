@@ -83,7 +83,7 @@ def distill(
             task,
             model or task.default_model,
             size,
-            objective,
+            objective.suited(size.sequences, size.length),
             ranks.broadcast(loop),
             teachers or Teachers(training=task.full_data),
             judges,

@@ -130,6 +130,7 @@ def estimate(
         raise InputError(f"memory_mb is {memory_mb:g}; it must be positive")
     task, store = task_of(data), store or TrajectoryStore()
     model, teachers = model or task.default_model, teachers or Teachers(training=task.full_data)
+    objective = objective.suited(size.sequences, size.length)
     with Workers(workers) as pool, Workers(1, apart=True) as apart:
         work = Work(task, model, size, objective, loop, teachers, judges, 0, store, pool, Watch(), task.judging)
         work.check()

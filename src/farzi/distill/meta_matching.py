@@ -2,7 +2,8 @@
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -32,7 +33,13 @@ from farzi.training import draw_schedule
 logger = logging.getLogger(__name__)
 
 STUDENT_LR = 1e-2
-"""Learning rate of students where inner runs have another optimiser than theirs, which is Adam."""
+"""Learning rate of Adam where a step sees no more than :data:`FEW_SEQUENCES`, unless said otherwise."""
+
+FEW_SEQUENCES = 25
+"""Synthetic sequences that a step sees at least, if there are so many, unless said otherwise."""
+
+FEW_POSITIONS = 1000
+"""Positions that a step sees at most, if these sequences have no more, unless said otherwise."""
 
 MOST_DECODED_BYTES = 2**28
 """A summary whose distributions take more than this in float32 stays in factors for inner steps.
@@ -40,6 +47,21 @@ MOST_DECODED_BYTES = 2**28
 Differentiating through steps on distributions needs room for about six times as much as they take (docs/log.md,
 2026-11-25).
 """
+
+
+def stretch(batch_size: int) -> float:
+    """How much longer the steps of a large batch are: by the root of its size, as its gradient varies less.
+
+    So it is for Adam (Malladi et al., 2022, arXiv 2205.10287). The weight decay of a step falls by as much, so that
+    weights shrink at the same pace.
+
+    Args:
+        batch_size: sequences a step.
+
+    Returns:
+        a factor, 1 up to :data:`FEW_SEQUENCES`.
+    """
+    return math.sqrt(max(batch_size / FEW_SEQUENCES, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +87,16 @@ class MetaMatching:
 
     Args:
         inner: the inner optimiser.
-        lr: its learning rate to begin with; the outer loop learns it.
+        lr: its learning rate to begin with; the outer loop learns it. 0 for 0.01, and more for large batches, see
+            :func:`stretch`.
         replay: how the window's states are kept.
         execution: how inner steps are executed.
         window: inner steps that are differentiated at each outer step.
         steps: inner steps after which a run begins anew.
         runs: inner runs at different stages, taken in turn.
         turns: strides in which a run takes its steps; a stride is no shorter than the window.
-        batch_size: synthetic sequences an inner step.
+        batch_size: synthetic sequences an inner step; 0 for a fifth of all, but no more than have a thousand positions
+            and no fewer than 25.
         sampled_events: events that an inner step sees, dealt out evenly to the sequences of its batch (a remainder is
             left out); 0 for all.
         real_positions: positions of the real windows that measure the outer loss, padding among them.
@@ -86,32 +110,29 @@ class MetaMatching:
     """
 
     inner: Optimizer = field(default_factory=Adam)
-    lr: float = 1e-2
+    lr: float = 0.0
     replay: Replay = field(default_factory=StoreAll)
     execution: Execution = field(default_factory=Eager)
     window: int = 20
     steps: int = 500
     runs: int = 8
     turns: int = 8
-    batch_size: int = 25
+    batch_size: int = 0
     sampled_events: int = 0
     real_positions: int = 5000
     teacher_share: float = 0.7
     snapshot_share: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("window", "runs", "turns", "batch_size", "real_positions"):
+        for name in ("window", "runs", "turns", "real_positions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        suits, everything = "what suits the summary's size", "all events"
+        for name, zero in (("lr", suits), ("batch_size", suits), ("sampled_events", everything)):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive, or 0 for {zero}")
         if self.steps < self.window:
             raise ValueError(f"steps is {self.steps}; it must be at least window = {self.window}")
-        if self.sampled_events and self.sampled_events < self.batch_size:
-            raise ValueError(
-                f"sampled_events is {self.sampled_events}; it must be at least batch_size = {self.batch_size}, "
-                "or 0 for all events"
-            )
-        if not self.lr > 0:
-            raise ValueError(f"lr is {self.lr}; it must be positive")
         for name in ("teacher_share", "snapshot_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
@@ -121,17 +142,36 @@ class MetaMatching:
         """Inner steps by which an outer step takes a run further."""
         return max(self.steps // self.turns, self.window)
 
+    def suited(self, sequences: int, length: int) -> Self:
+        """The same, with batch size and learning rate chosen where they were left open.
+
+        Args:
+            sequences: number of the summary's.
+            length: positions of each.
+
+        Returns:
+            an objective whose batch size and learning rate are positive.
+        """
+        batch_size = self.batch_size or max(min(sequences // 5, FEW_POSITIONS // length), FEW_SEQUENCES)
+        lr = self.lr or STUDENT_LR * stretch(min(batch_size, sequences))
+        return replace(self, batch_size=batch_size, lr=lr)
+
     def check(self, num_sequences: int, vocab_size: int) -> None:
-        """Refuse a summary whose vocabulary has too few events to be dealt out.
+        """Refuse a part of the vocabulary that cannot be dealt out.
 
         Args:
             num_sequences: of the summary.
             vocab_size: number of events in the vocabulary.
 
         Raises:
-            InputError: ``sampled_events`` is too large.
+            InputError: ``sampled_events`` is too small or too large.
         """
         batch = min(self.batch_size, num_sequences)
+        if 0 < self.sampled_events < batch:
+            raise InputError(
+                f"sampled_events is {self.sampled_events}; it must be at least {batch}, one for each sequence of a "
+                "step, or 0 for all events"
+            )
         if self.sampled_events // batch * num_sequences > vocab_size:
             raise InputError(
                 f"sampled_events is {self.sampled_events}, but {num_sequences} sequences share {vocab_size} events, "
@@ -147,7 +187,7 @@ class MetaMatching:
         Returns:
             the learning rate of students.
         """
-        return lr if isinstance(self.inner, Adam) else STUDENT_LR
+        return lr if isinstance(self.inner, Adam) else STUDENT_LR * stretch(self.batch_size)
 
     def gradient(
         self, problem: Problem, factors: Factors, lr: float, carry: Tensors, generator: torch.Generator
@@ -167,6 +207,7 @@ class MetaMatching:
         Raises:
             InputError: there are too few events to be dealt out, or inner steps cannot be compiled.
         """
+        self = self.suited(factors.num_sequences, factors.length)
         shown = self._show(factors, generator)
         model, count = problem.model, factors.num_sequences
 

@@ -1,6 +1,6 @@
 """What an objective is: a gradient for the outer loop to follow."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import torch
 
@@ -72,6 +72,10 @@ class Objective(Protocol):
     @property
     def batch_size(self) -> int:
         """Synthetic sequences an inner step."""
+        ...
+
+    def suited(self, sequences: int, length: int) -> Self:
+        """The same, with all that hangs on a summary's size chosen where it was left open; asked before all else."""
         ...
 
     def check(self, num_sequences: int, vocab_size: int) -> None:

@@ -93,7 +93,7 @@ def tune(
             task,
             model or task.default_model,
             size,
-            objective,
+            objective.suited(size.sequences, size.length),
             loop,
             teachers or Teachers(training=task.full_data),
             judges,

@@ -13,6 +13,7 @@ from farzi.devices import CPU
 from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
 from farzi.distill.checkpoint import Checkpoints
 from farzi.distill.loop import OuterLoop, Verdict, run_loop
+from farzi.distill.meta_matching import stretch
 from farzi.distill.objective import Objective, Problem
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.settings import describe_choice
@@ -213,12 +214,11 @@ class Work:
         """The model that is trained on the summary."""
         return shortened(self.model, self.size.length)
 
-    def _batch_size(self) -> int:
-        return min(self.objective.batch_size, self.size.sequences)
-
     def student_training(self, lr: float) -> Training:
         """How students are trained that judge, by the learning rate of inner runs."""
-        return replace(self.student, lr=self.objective.student_lr(lr), batch_size=self._batch_size())
+        batch_size = min(self.objective.batch_size, self.size.sequences)
+        weight_decay = self.student.weight_decay / stretch(batch_size)
+        return replace(self.student, lr=self.objective.student_lr(lr), batch_size=batch_size, weight_decay=weight_decay)
 
     def _advice(self, lr: float, steps: int) -> Advice:
         """What did for those that judge, for as many times the steps as students are given."""

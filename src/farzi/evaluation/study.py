@@ -81,8 +81,9 @@ class Study:
         seeds: students, and references, of each method.
         reference: training on the full data, the task's by default.
         teachers: whose expectations label the random sequences; None takes those that the summary was made with.
-        student: training of every student, the task's by default; the batch size is the summary's, and so is the
-            learning rate of models of the kind that it was distilled with. All others choose one on validation.
+        student: training of every student, by default the task's with the weight decay that the summary advises; the
+            batch size is the summary's, and so is the learning rate of models of the kind that it was distilled with.
+            All others choose one on validation.
 
     Raises:
         ValueError: there are no seeds.
@@ -150,7 +151,8 @@ class Study:
     def _as_advised(self, students: Students) -> Training:
         """How models of the summary's own kind are trained on it."""
         advice = students.summary.card.advice
-        return replace(self.student or students.task.student, batch_size=advice.batch_size, lr=advice.lr)
+        usual = students.task.as_advised(advice)
+        return usual if self.student is None else replace(self.student, batch_size=usual.batch_size, lr=usual.lr)
 
 
 def check_fits(summary: Summary, task: Task, model: SequenceModel) -> None:

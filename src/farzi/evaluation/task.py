@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from farzi.devices import CPU
 from farzi.events import EventData, TextData, Tokenizer, draw_windows
 from farzi.models import Parameters, SequenceModel
+from farzi.summary import Advice
 from farzi.training import RealSequences, Score, Training, Trajectory, TrajectoryStore
 
 Part = Literal["valid", "test"]
@@ -31,7 +33,7 @@ class Task(ABC):
     """How models are trained on all data, teachers among them, unless said otherwise."""
 
     student: ClassVar[Training]
-    """How students are trained on a few sequences, unless said otherwise; learning rate and batch size differ."""
+    """How students are trained on a few sequences, unless said otherwise; see :meth:`as_advised`."""
 
     judging: ClassVar[Training]
     """The same for students that judge a summary while it is made: shorter, where students take long."""
@@ -100,6 +102,18 @@ class Task(ABC):
             value by metric; :func:`find_metric` tells what their names mean.
         """
         ...
+
+    def as_advised(self, advice: Advice) -> Training:
+        """How students are trained on a summary, unless said otherwise.
+
+        Args:
+            advice: of its card, whose learning rate, batch size and weight decay hold; the number of steps is chosen
+                on validation data.
+
+        Returns:
+            the training.
+        """
+        return replace(self.student, lr=advice.lr, batch_size=advice.batch_size, weight_decay=advice.weight_decay)
 
     def real(self, model: SequenceModel) -> RealSequences:
         """The full training data, in windows of the model's length."""
