@@ -43,11 +43,13 @@ def test_what_is_said_of_batches_holds_and_steps_suit_it():
     assert MetaMatching(batch_size=1).suited(400, 10).lr == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize(("sequences", "batch_size"), [(20, 20), (50, 25), (300, 60), (500, 100)])
-def test_weights_of_students_shrink_at_the_same_pace_whatever_the_batch(sequences, batch_size):
-    size, usual = Size(sequences=sequences, length=10), Training(lr=0.01, weight_decay=0.1)
+@pytest.mark.parametrize(
+    ("sequences", "batch_size", "patience"), [(20, 20, 10), (50, 25, 10), (300, 60, 15), (500, 100, 20)]
+)
+def test_students_have_patience_and_weights_that_shrink_as_suits_the_batch(sequences, batch_size, patience):
+    size, usual = Size(sequences=sequences, length=10), Training(lr=0.01, weight_decay=0.1, patience=10)
     wanted = {"objective": MetaMatching().suited(sequences, 10), "size": size, "student": usual}
     work = Work(**{name: wanted.get(name) for name in Work.__dataclass_fields__})
     training = work.student_training(work.objective.lr)
-    assert training.batch_size == batch_size
+    assert (training.batch_size, training.patience) == (batch_size, patience)
     assert training.lr * training.weight_decay == pytest.approx(usual.lr * usual.weight_decay)

@@ -28,15 +28,12 @@ from farzi.metagrad import (
 )
 from farzi.models import Batch, sequence_loss
 from farzi.summary import Factors, expectations
-from farzi.training import draw_schedule
+from farzi.training import FEW_SEQUENCES, draw_schedule, stretch
 
 logger = logging.getLogger(__name__)
 
 STUDENT_LR = 1e-2
-"""Learning rate of Adam where a step sees no more than :data:`FEW_SEQUENCES`, unless said otherwise."""
-
-FEW_SEQUENCES = 25
-"""Synthetic sequences that a step sees at least, if there are so many, unless said otherwise."""
+"""Learning rate of Adam where a step sees no more than :data:`farzi.training.FEW_SEQUENCES`, unless said otherwise."""
 
 FEW_POSITIONS = 1000
 """Positions that a step sees at most, if these sequences have no more, unless said otherwise."""
@@ -47,21 +44,6 @@ MOST_DECODED_BYTES = 2**28
 Differentiating through steps on distributions needs room for about six times as much as they take (docs/log.md,
 2026-11-25).
 """
-
-
-def stretch(batch_size: int) -> float:
-    """How much longer the steps of a large batch are: by the root of its size, as its gradient varies less.
-
-    So it is for Adam (Malladi et al., 2022, arXiv 2205.10287). The weight decay of a step falls by as much, so that
-    weights shrink at the same pace.
-
-    Args:
-        batch_size: sequences a step.
-
-    Returns:
-        a factor, 1 up to :data:`FEW_SEQUENCES`.
-    """
-    return math.sqrt(max(batch_size / FEW_SEQUENCES, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +70,7 @@ class MetaMatching:
     Args:
         inner: the inner optimiser.
         lr: its learning rate to begin with; the outer loop learns it. 0 for 0.01, and more for large batches, see
-            :func:`stretch`.
+            :func:`farzi.training.stretch`.
         replay: how the window's states are kept.
         execution: how inner steps are executed.
         window: inner steps that are differentiated at each outer step.

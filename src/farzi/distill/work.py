@@ -13,7 +13,6 @@ from farzi.devices import CPU
 from farzi.distill.budget import JUDGEMENT_SHARE, LEAST_STUDENT_STEPS, TEACHERS_SHARE, Budget, keep_budget, read_budget
 from farzi.distill.checkpoint import Checkpoints
 from farzi.distill.loop import OuterLoop, Verdict, run_loop
-from farzi.distill.meta_matching import stretch
 from farzi.distill.objective import Objective, Problem
 from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.settings import describe_choice
@@ -35,6 +34,7 @@ from farzi.training import (
     as_training_set,
     fit,
     measure_speed,
+    with_batches,
 )
 
 JUDGE_SEED = 1_000_000
@@ -216,9 +216,8 @@ class Work:
 
     def student_training(self, lr: float) -> Training:
         """How students are trained that judge, by the learning rate of inner runs."""
-        batch_size = min(self.objective.batch_size, self.size.sequences)
-        weight_decay = self.student.weight_decay / stretch(batch_size)
-        return replace(self.student, lr=self.objective.student_lr(lr), batch_size=batch_size, weight_decay=weight_decay)
+        training = with_batches(self.student, min(self.objective.batch_size, self.size.sequences))
+        return replace(training, lr=self.objective.student_lr(lr))
 
     def _advice(self, lr: float, steps: int) -> Advice:
         """What did for those that judge, for as many times the steps as students are given."""

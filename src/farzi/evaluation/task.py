@@ -11,7 +11,7 @@ from farzi.devices import CPU
 from farzi.events import EventData, TextData, Tokenizer, draw_windows
 from farzi.models import Parameters, SequenceModel
 from farzi.summary import Advice
-from farzi.training import RealSequences, Score, Training, Trajectory, TrajectoryStore
+from farzi.training import RealSequences, Score, Training, Trajectory, TrajectoryStore, with_batches
 
 Part = Literal["valid", "test"]
 """What is held out: to choose by, and to judge by."""
@@ -113,7 +113,8 @@ class Task(ABC):
         Returns:
             the training.
         """
-        return replace(self.student, lr=advice.lr, batch_size=advice.batch_size, weight_decay=advice.weight_decay)
+        training = with_batches(self.student, advice.batch_size)
+        return replace(training, lr=advice.lr, weight_decay=advice.weight_decay)
 
     def real(self, model: SequenceModel) -> RealSequences:
         """The full training data, in windows of the model's length."""

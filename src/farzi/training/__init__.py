@@ -1,5 +1,6 @@
 """Fit models on real data and on summaries; teachers' trajectories."""
 
+from farzi.training.batches import FEW_SEQUENCES, stretch, with_batches
 from farzi.training.fit import FitLoss, Fitted, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
@@ -9,6 +10,7 @@ from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
 __all__ = [
+    "FEW_SEQUENCES",
     "FULL_DATA",
     "TRIED_STEPS",
     "FactoredSequences",
@@ -35,4 +37,6 @@ __all__ = [
     "measure_speed",
     "prepare_process",
     "save_weights",
+    "stretch",
+    "with_batches",
 ]
