@@ -6,6 +6,7 @@ import pytest
 
 from farzi.distill import MetaMatching, Size
 from farzi.distill.work import Work
+from farzi.metagrad import SGD, Adam
 from farzi.training import Training
 
 
@@ -41,6 +42,11 @@ def test_what_is_said_of_batches_holds_and_steps_suit_it():
     assert MetaMatching(batch_size=100).suited(400, 10).lr == pytest.approx(0.02)
     assert MetaMatching(batch_size=100).suited(36, 10).lr == pytest.approx(0.012), "a step has no more than there are"
     assert MetaMatching(batch_size=1).suited(400, 10).lr == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(("inner", "lr"), [(Adam(), 0.3), (SGD(), 0.02)])
+def test_students_take_the_rate_of_inner_runs_by_adam_alone_and_else_what_suits_the_batch(inner, lr):
+    assert MetaMatching(inner=inner).suited(500, 10).student_lr(0.3) == pytest.approx(lr)
 
 
 @pytest.mark.parametrize(
