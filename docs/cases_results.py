@@ -13,6 +13,7 @@ NAMES = {
 }
 COLOURS = dict(zip(NAMES, ("#d1495b", "#30638e", "#edae49", "#00798c", "#7a6c9d"), strict=True))
 METHODS = {"random": "random", "random_teacher": "random, teachers' targets", "farzi": "farzi"}
+OTHERS = {"farzi": "", "assisted": "two"}
 
 
 def _own(record: list[dict]) -> list[dict]:
@@ -83,12 +84,19 @@ def retention(record: list[dict]) -> str:
 def other_students(record: list[dict]) -> str:
     """A Markdown table: models of other kinds trained on the same summaries, by their own full-data quality."""
     names = list(record[0]["metrics"])
-    head = ["summary", "made with", "student", *names, "lowest"]
+    head = ["summary", "made with", "student", "assistants", *names, "lowest"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    rows = [row for row in record if row["method"] == "farzi" and row["teacher"] != row["student"]]
-    for row in sorted(rows, key=lambda row: (*_order(row), row["student"])):
+    rows = [row for row in record if row["method"] in OTHERS and row["teacher"] != row["student"]]
+    for row in sorted(rows, key=lambda row: (*_order(row), row["student"], OTHERS[row["method"]])):
         kept = [f"{row['retention'][name]:.3f}" for name in names]
-        cells = [row["case"], row["teacher"], row["student"], *kept, f"**{row['min_retention']:.3f}**"]
+        cells = [
+            row["case"],
+            row["teacher"],
+            row["student"],
+            OTHERS[row["method"]],
+            *kept,
+            f"**{row['min_retention']:.3f}**",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

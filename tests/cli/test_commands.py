@@ -18,7 +18,7 @@ from farzi.evaluation import NextItem
 from farzi.metagrad import execution
 from farzi.models import MODELS
 from farzi.summary import load
-from farzi.training import fit, load_weights
+from farzi.training import advised, fit, load_weights, with_assistants
 
 
 def test_help_has_a_line_for_each_command(capsys):
@@ -161,6 +161,25 @@ def test_a_summary_by_itself_is_compared_on_the_data_that_is_given(films, finish
     assert "random" not in table
 
 
+def test_models_of_another_kind_are_compared_with_assistants(films, finished, tmp_path, capsys):
+    words = ["evaluate", str(finished / "summary.safetensors"), "--data", str(films), *QUICK_STUDY, "--seeds", "1"]
+    given = ["--model", "gru4rec", "--model.dim", "4", "--methods", "farzi", "assisted", "random_teacher"]
+    assert main([*words, *given, "-o", str(tmp_path / "r.json")]) == 0
+    assert "assistants, s" in capsys.readouterr().out
+    full, farzi, assisted, random = json.loads((tmp_path / "r.json").read_text())
+    assert [row["method"] for row in (full, farzi, assisted, random)] == ["full", "farzi", "assisted", "random_teacher"]
+    assert [row["teacher"] for row in (full, farzi, assisted, random)] == ["", "sasrec", "sasrec", "sasrec"]
+    assert {row["student"] for row in (full, farzi, assisted, random)} == {"gru4rec"}
+    assert [row["cost"].get("assistants_s", 0) > 0 for row in (full, farzi, assisted, random)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert assisted["metrics"] != farzi["metrics"]
+    assert (assisted["bytes"], assisted["share_of_events"]) == (farzi["bytes"], farzi["share_of_events"])
+
+
 @pytest.mark.parametrize(("given", "weight_decay"), [([], 0.7), (["--student.weight_decay", "0.2"], 0.2)])
 def test_students_are_trained_as_the_card_advises(films, finished, tmp_path, given, weight_decay):
     summary, changed, results = load(finished / "summary.safetensors"), tmp_path / "s.safetensors", tmp_path / "r.json"
@@ -216,6 +235,15 @@ def test_every_model_is_chosen_by_its_name(finished, tmp_path, capsys, name):
     model = load_weights(path).model
     assert model == MODELS[name](dim=4, max_length=5)
     assert f"class_path: farzi.models.{type(model).__name__}\n" in printed_recipe(capsys, "--model", name)
+
+
+def test_a_model_of_another_kind_is_trained_with_assistants(finished, tmp_path):
+    summary, path = finished / "summary.safetensors", tmp_path / "model.safetensors"
+    sizes = ["--model", "gru4rec", "--model.dim", "4", "--model.max_length", "5"]
+    assert main(["train", str(summary), *sizes, "--assistants", "2", "-o", str(path)]) == 0
+    found, taught = load_weights(path), load(summary)
+    wanted = fit(found.model, with_assistants(taught, 2), advised(taught)).parameters
+    assert all(torch.equal(part, wanted[name]) for name, part in found.parameters.items())
 
 
 @pytest.mark.parametrize("name", MODELS)

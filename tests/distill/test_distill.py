@@ -25,7 +25,7 @@ from farzi.distill import (
 )
 from farzi.distill.loop import MOST_BAD_STEPS
 from farzi.errors import InputError
-from farzi.evaluation import STUDENT_LRS, Method, NextItem, Study, evaluate
+from farzi.evaluation import STUDENT_LRS, USUAL_METHODS, Method, NextItem, Study, evaluate
 from farzi.evaluation.students import Students
 from farzi.events import EventData, Vocabulary
 from farzi.metagrad import SGD, Adam
@@ -196,7 +196,7 @@ def test_a_study_that_was_stopped_goes_on_with_the_models_it_has(tmp_path, monke
     given = {**SMALL, "loop": OuterLoop(steps=1, evaluate_every=1)}
     one, other = (distill(cyclic_data(), **given, store=store, seed=seed) for seed in (0, 1))
     study = Study(seeds=2, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
-    total = 2 * (len(get_args(Method)) + len(STUDENT_LRS))  # two methods look for a learning rate
+    total = 2 * (len(USUAL_METHODS) + len(STUDENT_LRS))  # two methods look for a learning rate
 
     def stop(done: int, _total: int, _what: str) -> None:
         if done == 7:
@@ -267,7 +267,7 @@ def test_students_read_no_farther_than_the_summarys_sequences(store, monkeypatch
     students = Students(
         summary=summary, task=NextItem(cyclic_data()), model=SMALL["model"], teachers=SMALL["teachers"], store=store
     )
-    assert [students.student(method).max_length for method in get_args(Method)] == [LENGTH, 3, 3, 3]
+    assert [students.student(method).max_length for method in get_args(Method)] == [LENGTH, 3, 3, 3, 3]
     trained = students.train("farzi", Training(steps=2), 0, 0)
     assert trained.parameters["position"].shape == (3, 8)
 

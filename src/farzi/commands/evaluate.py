@@ -13,7 +13,7 @@ from farzi.data_options import add_reading_options, read_data, read_recipe
 from farzi.devices import find_device
 from farzi.distill import read_costs
 from farzi.errors import InputError
-from farzi.evaluation import Costs, Method, Study, evaluate, task_of, with_retention
+from farzi.evaluation import USUAL_METHODS, Costs, Method, Study, evaluate, task_of, with_retention
 from farzi.files import check_writable, write_json
 from farzi.options import add_device_option, add_model_option, with_given
 from farzi.printing import NEWS, RESULTS
@@ -36,8 +36,9 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
         "--methods",
         nargs="+",
         choices=get_args(Method),
-        help="what models are trained on; all of them for a run, and full and farzi for a file by itself, whose "
-        "baselines may take teachers to be trained first",
+        help="what models are trained on; all but assisted for a run, and full and farzi for a file by itself, whose "
+        "baselines may take teachers to be trained first; assisted is the summary as its own students continue it, for "
+        "models of another kind",
     )
     parser.add_argument(
         "--data", type=str | Path | None, help="name or file; by default what the run or the card names"
@@ -54,7 +55,7 @@ def _evaluate(call: Call) -> None:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
         raise InputError(str(error)) from error
-    usual: Sequence[Method] = get_args(Method) if target.is_dir() else ("full", "farzi")
+    usual: Sequence[Method] = USUAL_METHODS if target.is_dir() else ("full", "farzi")
     methods = options.methods or usual
     if options.measured is not None and "farzi" not in methods:
         raise InputError("--measured asks for what the summary retained; add farzi to --methods")

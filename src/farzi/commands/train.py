@@ -15,7 +15,7 @@ from farzi.options import add_device_option, add_model_option
 from farzi.printing import NEWS
 from farzi.report import show_progress, watch_training
 from farzi.summary import Summary, load
-from farzi.training import Weights, advised, fit, load_weights, save_weights
+from farzi.training import Weights, advised, check_length, fit, load_weights, save_weights, with_assistants
 
 
 def _add_train_options(parser: ArgumentParser) -> None:
@@ -23,6 +23,13 @@ def _add_train_options(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=str | Path, required=True, help="file of the trained model")
     parser.add_argument(
         "--start", type=str | Path | None, help="trained model to go on from, of the same events; else from scratch"
+    )
+    parser.add_argument(
+        "--assistants",
+        type=int,
+        default=0,
+        help="for a model of another kind than the summary's: so many of the summary's own kind are trained first, and "
+        "write and label more sequences for it",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     add_device_option(parser)
@@ -44,6 +51,7 @@ def _train(call: Call) -> None:
         model = start.model
         if options.model is not None:
             raise InputError("--start brings a model with it; leave out --model")
+    check_length(summary, model)
     task, training, score = None, advised(summary), None
     if options.data is not None or options.text is not None:
         task = task_of(read_data(options, summary=summary), device)
@@ -54,7 +62,7 @@ def _train(call: Call) -> None:
         observe = watch_training(show, task, training.steps)
         fitted = fit(
             model,
-            summary,
+            summary if not options.assistants else with_assistants(summary, options.assistants, device=options.device),
             training,
             score,
             start=start.parameters if start else None,

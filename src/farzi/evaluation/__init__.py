@@ -7,15 +7,18 @@ from farzi.evaluation.metric import METRICS, Metric, find_metric
 from farzi.evaluation.next_item import NextItem
 from farzi.evaluation.next_token import LOOK_TOKENS, NextToken
 from farzi.evaluation.ranking import ranking_metrics, ranks
-from farzi.evaluation.students import Method, Students
-from farzi.evaluation.study import STUDENT_LRS, Costs, Row, Study, check_fits, spread
+from farzi.evaluation.row import Costs, Row, spread
+from farzi.evaluation.students import ASSISTANTS, USUAL_METHODS, Method, Students
+from farzi.evaluation.study import STUDENT_LRS, Study, check_fits
 from farzi.evaluation.task import Part, Task
 from farzi.machine import peak_mb
 
 __all__ = [
+    "ASSISTANTS",
     "LOOK_TOKENS",
     "METRICS",
     "STUDENT_LRS",
+    "USUAL_METHODS",
     "Costs",
     "Likelihood",
     "Method",

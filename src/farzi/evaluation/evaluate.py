@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import get_args
 
 from farzi.devices import find_device
 from farzi.errors import InputError
 from farzi.evaluation.find import task_of
-from farzi.evaluation.students import Method
+from farzi.evaluation.students import USUAL_METHODS, Method
 from farzi.evaluation.study import Costs, Row, Study
 from farzi.events import EventData, TextData
 from farzi.models import SequenceModel, build_model
@@ -21,7 +20,7 @@ def evaluate(
     *,
     model: SequenceModel | None = None,
     study: Study = Study(),
-    methods: Sequence[Method] = get_args(Method),
+    methods: Sequence[Method] = USUAL_METHODS,
     costs: Costs = Costs(),
     store: TrajectoryStore | None = None,
     workers: int = 1,

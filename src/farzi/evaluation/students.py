@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from farzi.evaluation.task import Task
-from farzi.models import SequenceModel, shortened
+from farzi.models import SequenceModel, build_model, shortened
 from farzi.summary import Summary, Teacher, from_real
 from farzi.training import (
+    ContinuedSequences,
     Fitted,
     KnownSet,
     Teachers,
@@ -16,8 +17,18 @@ from farzi.training import (
     as_training_set,
 )
 
-Method = Literal["full", "random", "random_teacher", "farzi"]
-"""What a model is trained on: all data, random real sequences, the same with teachers' targets, or the summary."""
+Method = Literal["full", "random", "random_teacher", "farzi", "assisted"]
+"""What a model is trained on.
+
+All data, random real sequences, the same with teachers' targets, the summary, or the summary as its own students
+continue it (:class:`farzi.training.ContinuedSequences`), for models of another kind.
+"""
+
+USUAL_METHODS: tuple[Method, ...] = ("full", "random", "random_teacher", "farzi")
+"""What a summary is compared with unless said otherwise."""
+
+ASSISTANTS = 2
+"""Students of the summary's own kind that continue it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +86,35 @@ class Students:
         """
         self.task.train(self.model, self.teachers.training, self.store, seed)
 
+    def assist(self, seed: int) -> Fitted:
+        """Train one of the students of the summary's own kind, as its card advises.
+
+        Args:
+            seed: of the training.
+
+        Returns:
+            the trained model.
+        """
+        own = replace(self, model=build_model(self.summary.card.model))
+        return own.train("farzi", self.task.as_advised(self.summary.card.advice), seed, 0)
+
     def sequences(self, method: Method, seed: int) -> KnownSet:
         """What a method trains on.
 
         Args:
-            method: ``random``, ``random_teacher`` or ``farzi``.
+            method: any but ``full``.
             seed: of the random sequences.
 
         Returns:
             as many sequences as the summary has.
         """
-        factors = self.summary.factors
+        factors = self.summary.factors.to(self.task.device)
         if method == "farzi":
-            return as_training_set(factors.to(self.task.device))
+            return as_training_set(factors)
+        if method == "assisted":
+            fitted = [self.assist(number) for number in range(ASSISTANTS)]
+            assistants = tuple((one.model, self.task.at_work(one.parameters)) for one in fitted)
+            return ContinuedSequences(factors=factors, assistants=assistants)
         drawn = self.task.draw(factors.num_sequences, factors.length, seed)
         if method == "random":
             return TensorSequences(inputs=drawn[:, :-1], targets=drawn[:, 1:], vocab_size=factors.vocab_size)

@@ -2,13 +2,13 @@
 
 import itertools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 from farzi.errors import InputError
-from farzi.evaluation.metric import find_metric
-from farzi.evaluation.students import Method, Students
+from farzi.evaluation.row import Costs, Row, compare, spread
+from farzi.evaluation.students import ASSISTANTS, USUAL_METHODS, Method, Students
 from farzi.evaluation.task import Task
 from farzi.models import SequenceModel
 from farzi.summary import Summary
@@ -19,58 +19,6 @@ STUDENT_LRS = (3e-3, 1e-2, 3e-2)
 
 MORE_LOOKS = 8
 """Times as often as other students those on random real sequences are looked at on validation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What it took to make a summary, where that is known; seconds and megabytes.
-
-    Args:
-        teacher_s: training of all teachers.
-        distill_s: the outer loop, with its start.
-        peak_mb: most memory in use.
-    """
-
-    teacher_s: float | None = None
-    distill_s: float | None = None
-    peak_mb: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of a result table, in the form of docs/protocol.md's record.
-
-    Args:
-        dataset: its name.
-        method: ``full``, ``random``, ``random_teacher`` or ``farzi``.
-        teacher: the model that the summary was distilled with, or empty.
-        student: the model that was trained.
-        sequences: number of training sequences.
-        length: their positions; for full data the model's window.
-        targets: ``hard``, ``free`` or ``next``.
-        share_of_events: positions by the number of training events.
-        bytes: of the training sequences in their smallest form.
-        metrics: ``mean``, ``std`` and ``seeds`` (values) by metric, on test data.
-        retention: mean by the full data's mean, by metric; for perplexity the inverse.
-        min_retention: the lowest of them.
-        training: settings of the students, and the steps they chose.
-        cost: seconds, megabytes, and after how many trainings the summary has paid for itself.
-    """
-
-    dataset: str
-    method: Method
-    teacher: str
-    student: str
-    sequences: int
-    length: int
-    targets: str
-    share_of_events: float
-    bytes: int
-    metrics: dict[str, dict[str, Any]]
-    retention: dict[str, float] = field(default_factory=dict[str, float])
-    min_retention: float = 0.0
-    training: dict[str, Any] = field(default_factory=dict[str, Any])
-    cost: dict[str, float | None] = field(default_factory=dict[str, float | None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +53,7 @@ class Study:
         model: SequenceModel,
         store: TrajectoryStore,
         *,
-        methods: Sequence[Method] = ("full", "random", "random_teacher", "farzi"),
+        methods: Sequence[Method] = USUAL_METHODS,
         costs: Costs | None = None,
         size_in_bytes: int,
         workers: Workers,
@@ -139,14 +87,17 @@ class Study:
         if "farzi" in wanted and model.name == summary.card.model["name"]:
             known["farzi"] = self._as_advised(students)
         searched: list[Method] = [method for method in wanted if method not in known]
-        total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched)
+        assistants = ASSISTANTS if "assisted" in wanted else 0
+        total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched) + assistants
         done = itertools.count()
         comparison = _Comparison(self, students, size_in_bytes, workers, lambda what: watch(next(done), total, what))
         rows = comparison.rows(known)
         if "random_teacher" in wanted:
             list(workers.map(students.label, range(students.teachers.count)))
+        assistants_s = comparison.assist(assistants)
         rows |= comparison.rows(comparison.chosen(searched, self._as_advised(students)))
-        return [_compare(rows[method], rows["full"], costs or Costs()) for method in ("full", *wanted)]
+        costs = replace(costs or Costs(), assistants_s=assistants_s)
+        return [compare(rows[method], rows["full"], costs) for method in ("full", *wanted)]
 
     def _as_advised(self, students: Students) -> Training:
         """How models of the summary's own kind are trained on it."""
@@ -219,9 +170,18 @@ class _Comparison:
             for number, (method, training) in enumerate(settings.items())
         }
 
+    def assist(self, count: int) -> float:
+        """Train so many assistants, and tell how many seconds it took."""
+        labels = [f"assistant {number + 1} of {count}" for number in range(count)]
+        results = self.workers.map(self.students.assist, range(count)) if count else iter(())
+        return sum(one.seconds for one in self._told(labels, results))
+
     def _train(self, labels: Sequence[str], runs: Sequence[_Run]) -> list[Fitted]:
+        return self._told(labels, self.workers.map(self.students.train, *zip(*runs, strict=True)) if runs else iter(()))
+
+    def _told(self, labels: Sequence[str], results: Iterator[Fitted]) -> list[Fitted]:
+        """What trainings come to, each of which is told of before it is waited for."""
         trained: list[Fitted] = []
-        results = self.workers.map(self.students.train, *zip(*runs, strict=True)) if runs else iter(())
         for label in labels:
             self.watch(label)
             trained.append(next(results))
@@ -235,7 +195,7 @@ class _Comparison:
         row = Row(
             dataset=students.task.data.name,
             method=method,
-            teacher=students.summary.card.model["name"] if method in ("farzi", "random_teacher") else "",
+            teacher="" if method in ("full", "random") else students.summary.card.model["name"],
             student=students.model.name,
             sequences=factors.num_sequences,
             length=factors.length,
@@ -270,26 +230,3 @@ def _teachers_of(summary: Summary, task: Task) -> Teachers:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the summary's card does not say which teachers it was made with ({error})") from error
-
-
-def spread(values: list[float]) -> dict[str, Any]:
-    """Mean, standard deviation (that of a sample; 0 of a single value) and the values of each seed."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.mean(values), "std": deviation, "seeds": values}
-
-
-def _compare(row: Row, full: Row, costs: Costs) -> Row:
-    """Fill in what needs the full data's row: retention and break-even."""
-    retention = {
-        name: find_metric(name).retention(value["mean"], full.metrics[name]["mean"])
-        for name, value in row.metrics.items()
-    }
-    fit_s, fit_full_s = row.cost["fit_s"], full.cost["fit_s"]
-    assert fit_s is not None
-    assert fit_full_s is not None
-    cost: dict[str, float | None] = {"fit_full_s": fit_full_s, "fit_s": fit_s}
-    if row.method == "farzi":
-        cost |= {"teacher_s": costs.teacher_s, "distill_s": costs.distill_s, "peak_mb": costs.peak_mb}
-        if costs.teacher_s is not None and costs.distill_s is not None and fit_full_s > fit_s:
-            cost["break_even"] = (costs.teacher_s + costs.distill_s) / (fit_full_s - fit_s)
-    return replace(row, retention=retention, min_retention=min(retention.values()), cost=cost)

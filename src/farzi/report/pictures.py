@@ -23,6 +23,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "random": ("random real sequences", "#8b9199"),
     "random_teacher": ("the same, teachers' targets", "#4f86c0"),
     "farzi": ("the summary", "#d1495b"),
+    "assisted": ("the summary, continued", "#8c4a9e"),
 }
 """What each method of a study trains on, in words, and its colour; :func:`look` knows others."""
 

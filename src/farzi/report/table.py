@@ -33,7 +33,8 @@ def study_lines(rows: Sequence[Row]) -> list[Line]:
         lines.append(Line(f"{name}{metric.unit}", tuple(cells)))
         lines.append(Line("retained, %", tuple(_percent(row.retention[name]) for row in rows), "dim"))
     lines.append(Line("min retention, %", tuple(_percent(row.min_retention) for row in rows), "bold"))
-    return lines + [Line(name, tuple(map(cell, rows))) for name, cell in _SIZES_AND_COSTS.items()]
+    lines += [Line(name, tuple(map(cell, rows))) for name, cell in _SIZES_AND_COSTS.items()]
+    return [line for line in lines if any(line.cells)]
 
 
 def result_table(rows: Sequence[Row]) -> Table:
@@ -81,6 +82,7 @@ _SIZES_AND_COSTS: dict[str, Callable[[Row], str]] = {
     "one training, s": _cost("fit_s"),
     "teachers, s": _cost("teacher_s"),
     "distillation, s": _cost("distill_s"),
+    "assistants, s": _cost("assistants_s"),
     "peak memory, MB": _cost("peak_mb"),
     "break-even after": _cost("break_even"),
 }

@@ -4,7 +4,7 @@ from farzi.summary.artefact import FORMAT_VERSION, Summary, load, round_to_store
 from farzi.summary.card import Advice, Card, Retention
 from farzi.summary.export import effective_events, export
 from farzi.summary.factors import Factors
-from farzi.summary.generated import generate
+from farzi.summary.generated import draw_events, generate
 from farzi.summary.hub import dataset_card, load_from_hub, save_to_hub
 from farzi.summary.initialise import Distributions, Teacher, expectations, factorise, from_real
 from farzi.summary.representative import representative
@@ -19,6 +19,7 @@ __all__ = [
     "Summary",
     "Teacher",
     "dataset_card",
+    "draw_events",
     "effective_events",
     "expectations",
     "export",

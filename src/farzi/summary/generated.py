@@ -42,7 +42,20 @@ def _draw(inputs: Tensor, at: int, teachers: Sequence[Teacher], generator: torch
     drawn = list[Tensor]()
     for rows in chunks(len(inputs), len(teachers[0][1]["embedding"])):
         expected = torch.stack([scores(parameters, hidden[rows]).softmax(-1) for parameters, hidden in read]).mean(0)
-        until = expected.cumsum(-1)
-        chance = torch.rand(len(until), 1, generator=generator).to(until.device)  # the same on any device
-        drawn.append(torch.searchsorted(until, chance * until[:, -1:], right=True).clamp_max(until.shape[1] - 1)[:, 0])
+        drawn.append(draw_events(expected, generator))
     return torch.cat(drawn)
+
+
+def draw_events(distributions: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw an event from each distribution, the same ones on any device.
+
+    Args:
+        distributions: ``(rows, vocab)``.
+        generator: source of randomness, of the CPU.
+
+    Returns:
+        event ids, ``(rows,)``.
+    """
+    until = distributions.cumsum(-1)
+    chance = torch.rand(len(until), 1, generator=generator).to(until.device)
+    return torch.searchsorted(until, chance * until[:, -1:], right=True).clamp_max(until.shape[1] - 1)[:, 0]

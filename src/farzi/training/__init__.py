@@ -1,6 +1,7 @@
 """Fit models on real data and on summaries; teachers' trajectories."""
 
 from farzi.training.batches import FEW_SEQUENCES, stretch, with_batches
+from farzi.training.continued import EVENTS_AWAY, ContinuedSequences, with_assistants
 from farzi.training.fit import FitLoss, Fitted, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
@@ -10,9 +11,11 @@ from farzi.training.weights import Weights, load_weights, save_weights
 from farzi.training.workers import Workers
 
 __all__ = [
+    "EVENTS_AWAY",
     "FEW_SEQUENCES",
     "FULL_DATA",
     "TRIED_STEPS",
+    "ContinuedSequences",
     "FactoredSequences",
     "FitLoss",
     "Fitted",
@@ -38,5 +41,6 @@ __all__ = [
     "prepare_process",
     "save_weights",
     "stretch",
+    "with_assistants",
     "with_batches",
 ]

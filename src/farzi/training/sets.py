@@ -119,8 +119,8 @@ class TensorSequences:
     def identity(self) -> dict[str, Any]:
         """What tells it from any other, as JSON holds it."""
         if self.factors is not None:  # decoding may round otherwise with other threads
-            return _identity(self.factors)
-        return {"sequences": _digest(self.inputs, self.targets), "vocabulary": self.vocab_size}
+            return identity_of(self.factors)
+        return {"sequences": digest_of(self.inputs, self.targets), "vocabulary": self.vocab_size}
 
     @property
     def usual_batch_size(self) -> int:
@@ -148,7 +148,7 @@ class TensorSequences:
         Yields:
             batches of ``batch_size`` sequences, or all of them where there are fewer.
         """
-        for indices in _passes(len(self.inputs), batch_size, generator):
+        for indices in passes(len(self.inputs), batch_size, generator):
             indices = indices.to(self.device)
             yield Batch(self.inputs.index_select(0, indices), self.targets.index_select(0, indices))
 
@@ -176,7 +176,7 @@ class FactoredSequences:
     @property
     def identity(self) -> dict[str, Any]:
         """What tells it from any other, as JSON holds it."""
-        return _identity(self.factors)
+        return identity_of(self.factors)
 
     @property
     def usual_batch_size(self) -> int:
@@ -204,7 +204,7 @@ class FactoredSequences:
         Yields:
             batches of ``batch_size`` sequences, or all of them where there are fewer.
         """
-        for indices in _passes(self.factors.num_sequences, batch_size, generator):
+        for indices in passes(self.factors.num_sequences, batch_size, generator):
             yield self.factors.factored(indices.to(self.device))
 
 
@@ -227,11 +227,12 @@ def as_training_set(factors: Factors) -> TensorSequences | FactoredSequences:
     return TensorSequences(inputs=batch.inputs, targets=batch.targets, vocab_size=factors.vocab_size, factors=factors)
 
 
-def _identity(factors: Factors) -> dict[str, Any]:
-    return {"factors": _digest(*factors.tensors().values()), "temperature": factors.temperature}
+def identity_of(factors: Factors) -> dict[str, Any]:
+    """What tells the sequences of a summary from any others, as JSON holds it."""
+    return {"factors": digest_of(*factors.tensors().values()), "temperature": factors.temperature}
 
 
-def _digest(*tensors: Tensor) -> str:
+def digest_of(*tensors: Tensor) -> str:
     """SHA-256, in hex, of tensors with their shapes."""
     digest = hashlib.sha256()
     for part in tensors:
@@ -240,7 +241,8 @@ def _digest(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _passes(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def passes(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """The same for ever: the indices of one step after another."""
     size = min(batch_size, count)
     while True:
         yield from draw_schedule(count, size, max(count // size, 1), generator)
