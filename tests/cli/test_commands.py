@@ -237,10 +237,14 @@ def test_every_model_is_chosen_by_its_name(finished, tmp_path, capsys, name):
     assert f"class_path: farzi.models.{type(model).__name__}\n" in printed_recipe(capsys, "--model", name)
 
 
-def test_a_model_of_another_kind_is_trained_with_assistants(finished, tmp_path):
+def test_a_model_of_another_kind_is_trained_with_assistants(finished, tmp_path, capsys):
     summary, path = finished / "summary.safetensors", tmp_path / "model.safetensors"
     sizes = ["--model", "gru4rec", "--model.dim", "4", "--model.max_length", "5"]
+    hint = "the summary was made with sasrec; models of another kind may learn more with --assistants 2"
+    assert main(["train", str(summary), *sizes, "-o", str(path)]) == 0
+    assert hint in " ".join(capsys.readouterr().err.split())
     assert main(["train", str(summary), *sizes, "--assistants", "2", "-o", str(path)]) == 0
+    assert hint not in " ".join(capsys.readouterr().err.split())
     found, taught = load_weights(path), load(summary)
     wanted = fit(found.model, with_assistants(taught, 2), advised(taught)).parameters
     assert all(torch.equal(part, wanted[name]) for name, part in found.parameters.items())

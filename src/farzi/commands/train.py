@@ -73,6 +73,9 @@ def _train(call: Call) -> None:
     save_weights(options.output, model, fitted.parameters, summary.vocabulary)
     reached = f", {task.headline} {task.format(fitted.score)} on validation data" if task else ""
     print(f"{options.output} is written: {model.name}, {fitted.steps} steps in {fitted.seconds:.1f} s{reached}")
+    own = summary.card.model["name"]
+    if model.name != own and not options.assistants and not options.quiet:
+        NEWS.print(f"the summary was made with {own}; models of another kind may learn more with --assistants 2")
 
 
 def _start(path: Path, summary: Summary) -> Weights:
