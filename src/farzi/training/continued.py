@@ -10,16 +10,16 @@ from torch import Tensor
 from farzi.devices import find_device
 from farzi.errors import InputError
 from farzi.models import Batch, build_model
-from farzi.summary import Factors, Summary, Teacher, draw_events, expectations
+from farzi.summary import Summary, Teacher, draw_events, expectations
 from farzi.training.fit import fit
-from farzi.training.sets import MOST_WINDOWS, digest_of, identity_of, passes
+from farzi.training.sets import OfFactors, digest_of, endless_schedule, identity_of
 
 EVENTS_AWAY = 16
 """Events by which a sequence is continued, on average, before it begins again."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContinuedSequences:
+class ContinuedSequences(OfFactors):
     """The sequences of a summary, continued by models that were trained on it, and labelled by them.
 
     A model of another kind than the one that a summary was made with needs more sequences than that one does, and may
@@ -35,40 +35,13 @@ class ContinuedSequences:
             targets.
     """
 
-    factors: Factors
     assistants: tuple[Teacher, ...]
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of events in the vocabulary."""
-        return self.factors.vocab_size
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.factors.decoder.device
 
     @property
     def identity(self) -> dict[str, Any]:
         """What tells it from any other, as JSON holds it."""
         known = [digest_of(*parameters.values()) for _, parameters in self.assistants]
         return {**identity_of(self.factors), "assistants": known, "events_away": EVENTS_AWAY}
-
-    @property
-    def usual_batch_size(self) -> int:
-        """As many as of the summary itself."""
-        return min(self.factors.num_sequences, MOST_WINDOWS)
-
-    def batches_per_pass(self, batch_size: int) -> int:
-        """How many batches show every sequence once, but for an incomplete one.
-
-        Args:
-            batch_size: sequences a batch.
-
-        Returns:
-            a number, at least 1.
-        """
-        return max(self.factors.num_sequences // batch_size, 1)
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Yield batches for ever.
@@ -83,7 +56,7 @@ class ContinuedSequences:
         """
         own = self._likeliest()
         now = own.clone()
-        for indices in passes(len(own), batch_size, generator):
+        for indices in endless_schedule(len(own), batch_size, generator):
             rows = indices.to(self.device)
             inputs = now[rows]
             targets = expectations(inputs, self.assistants)

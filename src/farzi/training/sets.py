@@ -148,14 +148,14 @@ class TensorSequences:
         Yields:
             batches of ``batch_size`` sequences, or all of them where there are fewer.
         """
-        for indices in passes(len(self.inputs), batch_size, generator):
+        for indices in endless_schedule(len(self.inputs), batch_size, generator):
             indices = indices.to(self.device)
             yield Batch(self.inputs.index_select(0, indices), self.targets.index_select(0, indices))
 
 
 @dataclass(frozen=True, kw_only=True)
-class FactoredSequences:
-    """The sequences of a summary, decoded a chunk at a time by whoever reads them.
+class OfFactors:
+    """What training sets have in common that come from the factors of a summary.
 
     Args:
         factors: of the summary.
@@ -174,11 +174,6 @@ class FactoredSequences:
         return self.factors.decoder.device
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What tells it from any other, as JSON holds it."""
-        return identity_of(self.factors)
-
-    @property
     def usual_batch_size(self) -> int:
         """All sequences, if they are few."""
         return min(self.factors.num_sequences, MOST_WINDOWS)
@@ -194,6 +189,20 @@ class FactoredSequences:
         """
         return max(self.factors.num_sequences // batch_size, 1)
 
+
+@dataclass(frozen=True, kw_only=True)
+class FactoredSequences(OfFactors):
+    """The sequences of a summary, decoded a chunk at a time by whoever reads them.
+
+    Args:
+        factors: of the summary.
+    """
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from any other, as JSON holds it."""
+        return identity_of(self.factors)
+
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Factored]:
         """Yield batches for ever, in the order of :func:`draw_schedule`.
 
@@ -204,7 +213,7 @@ class FactoredSequences:
         Yields:
             batches of ``batch_size`` sequences, or all of them where there are fewer.
         """
-        for indices in passes(self.factors.num_sequences, batch_size, generator):
+        for indices in endless_schedule(self.factors.num_sequences, batch_size, generator):
             yield self.factors.factored(indices.to(self.device))
 
 
@@ -241,13 +250,6 @@ def digest_of(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def passes(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """The same for ever: the indices of one step after another."""
-    size = min(batch_size, count)
-    while True:
-        yield from draw_schedule(count, size, max(count // size, 1), generator)
-
-
 def draw_schedule(count: int, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
     """Draw which sequences each training step sees: shuffled passes, without the incomplete batch at a pass's end.
 
@@ -266,3 +268,10 @@ def draw_schedule(count: int, batch_size: int, steps: int, generator: torch.Gene
         for _ in range(max(-(-steps // per_pass), 1))
     ]
     return torch.cat(passes).view(-1, batch_size)[:steps]
+
+
+def endless_schedule(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """The schedule of :func:`draw_schedule`, pass after pass for ever."""
+    size = min(batch_size, count)
+    while True:
+        yield from draw_schedule(count, size, max(count // size, 1), generator)
