@@ -329,14 +329,18 @@ def test_a_module_of_torch_is_a_model_too(films, tmp_path, monkeypatch):
     assert main(["train", str(summary), *own, "-o", str(tmp_path / "model")]) == 0
 
 
-def test_a_model_of_the_users_own_is_named_by_its_class(films, tmp_path, monkeypatch, refused):
+def test_a_model_of_the_users_own_is_named_by_its_class(films, cache, tmp_path, monkeypatch, refused):
     (tmp_path / "mine_of_the_guide.py").write_text(blocks_of_the_guide()[0])
     monkeypatch.syspath_prepend(tmp_path)
     own = ["--model", "mine_of_the_guide.Averages", "--model.dim", "4", "--model.max_length", "5"]
     assert main(["distill", str(films), "-o", str(tmp_path / "run"), *QUICK[len(MODEL) :], *own]) == 0
     summary = tmp_path / "run" / "summary.safetensors"
     assert load(summary).card.model == {"name": "averages", "dim": 4, "max_length": 5}
-    assert "'averages' is not one that farzi brings" in refused("evaluate", tmp_path / "run")
+    unknown = "'averages' is not one that farzi brings"
+    assert unknown in refused("evaluate", tmp_path / "run")
+    trained = set(cache.rglob("*"))
+    assert unknown in refused("evaluate", tmp_path / "run", *own, "--methods", "assisted", *QUICK_STUDY, "--seeds", "7")
+    assert set(cache.rglob("*")) == trained
     assert main(["evaluate", str(tmp_path / "run"), *own, "--methods", "farzi", *QUICK_STUDY]) == 0
     assert main(["train", str(summary), *own, "-o", str(tmp_path / "model")]) == 0
 

@@ -10,7 +10,7 @@ from farzi.errors import InputError
 from farzi.evaluation.row import Costs, Row, compare, spread
 from farzi.evaluation.students import ASSISTANTS, USUAL_METHODS, Method, Students
 from farzi.evaluation.task import Task
-from farzi.models import SequenceModel
+from farzi.models import SequenceModel, build_model
 from farzi.summary import Summary
 from farzi.training import Fitted, Teachers, Training, TrajectoryStore, Workers, check_length
 
@@ -76,7 +76,8 @@ class Study:
             a row for each method.
 
         Raises:
-            InputError: the summary is of another vocabulary than the data, or longer than the model reads.
+            InputError: the summary is of another vocabulary than the data, or longer than the model reads; or it was
+                made with a model that farzi does not bring, which cannot assist.
         """
         check_fits(summary, task, model)
         students = Students(
@@ -88,6 +89,8 @@ class Study:
             known["farzi"] = self._as_advised(students)
         searched: list[Method] = [method for method in wanted if method not in known]
         assistants = ASSISTANTS if "assisted" in wanted else 0
+        if assistants:
+            build_model(summary.card.model)  # one that farzi does not bring is refused before anything is trained
         total = self.seeds * (1 + len(wanted)) + len(STUDENT_LRS) * len(searched) + assistants
         done = itertools.count()
         comparison = _Comparison(self, students, size_in_bytes, workers, lambda what: watch(next(done), total, what))
