@@ -4,6 +4,7 @@ Clocks are made up, so that nothing here depends on how fast a machine is.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import time
@@ -21,7 +22,7 @@ from farzi.evaluation import NextItem, NextToken, Study, evaluate
 from farzi.events import CharTokenizer, TextData, Vocabulary
 from farzi.models import SASRec, Transformer, describe_model
 from farzi.summary import Factors
-from farzi.training import Fitted, Speed, Teachers, Training, Trajectory, TrajectoryStore, Workers
+from farzi.training import Fitted, Speed, Teachers, Training, Trajectory, TrajectoryStore, Workers, measure_speed
 
 MODEL = SMALL["model"]
 TRAINING = replace(SMALL["teachers"].training, steps=1000, evaluate_every=10, patience=5)
@@ -62,6 +63,25 @@ def store(tmp_path):
 )
 def test_steps_fit_into_their_time_with_their_looks(step, look, seconds, every, steps):
     assert Speed(step, look).steps_within(seconds, every) == steps
+
+
+def test_a_first_step_that_takes_long_is_none_to_reckon_with(clock, monkeypatch):
+    """As it is in a new process, where libraries come in with it."""
+    task = NextItem(cyclic_data())
+    real = task.real(MODEL)
+    batches, waits = type(real).batches, itertools.chain([100.0], itertools.repeat(1.0))
+
+    def slowly(*given):
+        for batch in batches(*given):
+            clock.now += next(waits)
+            yield batch
+
+    def score(_):
+        clock.now += 7.0
+        return 0.5
+
+    monkeypatch.setattr(type(real), "batches", slowly)
+    assert measure_speed(MODEL, real, TRAINING, score) == Speed(1.0, 7.0)
 
 
 @pytest.mark.parametrize(("number", "rounded"), [(1, 1), (9, 9), (10, 10), (99, 99), (101, 100), (1299, 1200)])

@@ -36,7 +36,7 @@ class Speed(NamedTuple):
 
 
 def measure_speed(model: SequenceModel, data: TrainingSet, training: Training, score: Score) -> Speed:
-    """Take a few steps and a look.
+    """Take a few steps and a look, after one step that does not count: a process's first can take seconds.
 
     Args:
         model: what is to be trained.
@@ -47,6 +47,7 @@ def measure_speed(model: SequenceModel, data: TrainingSet, training: Training, s
     Returns:
         how long they took.
     """
+    fit(model, data, replace(training, steps=1))
     tried = fit(model, data, replace(training, steps=TRIED_STEPS))
     began = time.monotonic()
     score(tried.parameters)
