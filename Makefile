@@ -23,7 +23,7 @@ setup: $(ALL) ## the virtual environment .venv with everything in it
 
 demo: $(RUNTIME) ## distil MovieLens-100k into 50 sequences and compare: runs/demo
 	$(BIN)/farzi distill ml-100k --config recipes/demo.yaml -o runs/demo --resume
-	$(BIN)/farzi evaluate runs/demo --workers 2
+	$(BIN)/farzi evaluate runs/demo
 
 test: $(TESTING) ## the tests that fit into some minutes
 	$(PYTEST)

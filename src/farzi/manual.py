@@ -27,7 +27,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "farzi distill --config runs/tuned/recipe.yaml -o runs/best": "make a run of the best",
     },
     "evaluate": {
-        "farzi evaluate runs/mine --workers 2": "compare a run with its baselines",
+        "farzi evaluate runs/mine": "compare a run with its baselines",
         "farzi evaluate runs/mine --model gru4rec -o runs/mine/result-gru4rec.json": "with another model",
         "farzi evaluate mine.safetensors --data events.csv": "a summary by itself",
     },

@@ -18,7 +18,7 @@ QUICK = [
 
 QUICK_STUDY = [
     *["--seeds", "2", "--reference.steps", "4", "--reference.evaluate_every", "2"],
-    *["--student.steps", "4", "--student.evaluate_every", "2"],
+    *["--student.steps", "4", "--student.evaluate_every", "2", "--workers", "1"],
 ]
 
 

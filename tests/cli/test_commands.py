@@ -13,7 +13,7 @@ import yaml
 from small_run import ITEMS, MODEL, QUICK, QUICK_STUDY, run_as_process
 
 from farzi.cli import main
-from farzi.commands import COMMANDS, data, distill
+from farzi.commands import COMMANDS, data, distill, evaluate
 from farzi.evaluation import NextItem
 from farzi.metagrad import execution
 from farzi.models import MODELS
@@ -159,6 +159,31 @@ def test_a_summary_by_itself_is_compared_on_the_data_that_is_given(films, finish
     assert rows[1]["cost"]["distill_s"] is None
     table = capsys.readouterr().out
     assert "random" not in table
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "given", "workers"),
+    [
+        ("cpu", 1, [], 1),
+        ("cpu", 2, [], 2),
+        ("cpu", 8, [], 3),
+        ("cpu", 8, ["--seeds", "5"], 5),
+        ("cpu", 8, ["--workers", "1"], 1),
+        ("cpu", 2, ["--workers", "4"], 4),
+        ("cuda", 8, [], 1),
+    ],
+)
+def test_models_are_compared_side_by_side_unless_a_gpu_trains_them(
+    films, finished, monkeypatch, device, cores, given, workers
+):
+    asked = {}
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **options: asked.update(options) or [])
+    monkeypatch.setattr(evaluate, "result_table", len)
+    monkeypatch.setattr(evaluate, "find_device", torch.device)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    words = ["evaluate", str(finished / "summary.safetensors"), "--data", str(films), "--device", device, *given]
+    assert main(words) == 0
+    assert asked["workers"] == workers
 
 
 def test_models_of_another_kind_are_compared_with_assistants(films, finished, tmp_path, capsys):

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import get_args
 
+import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from farzi.commands.base import Call, Command, add_quiet_option, recipe_parser
@@ -29,7 +30,11 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--measured", type=str | Path | None, help="write the summary here, what it retained in its card"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that train, side by side")
+    parser.add_argument(
+        "--workers",
+        type=int | None,
+        help="processes that train, side by side; by default as many as there are cores and seeds, or 1 with a GPU",
+    )
     add_device_option(parser)
     add_quiet_option(parser)
     parser.add_argument(
@@ -50,7 +55,7 @@ def _add_evaluate_options(parser: ArgumentParser) -> None:
 
 def _evaluate(call: Call) -> None:
     options, target = call.options, Path(call.options.summary)
-    find_device(options.device)
+    device = find_device(options.device)
     try:
         study = Study(**{field.name: options[field.name] for field in fields(Study)})
     except ValueError as error:
@@ -88,7 +93,7 @@ def _evaluate(call: Call) -> None:
             study=study,
             methods=methods,
             costs=costs,
-            workers=options.workers,
+            workers=_side_by_side(study.seeds, device) if options.workers is None else options.workers,
             device=options.device,
             watch=watch,
         )
@@ -100,6 +105,11 @@ def _evaluate(call: Call) -> None:
     if options.measured is not None:
         with_retention(summary, rows).save(options.measured)
         print(f"{options.measured} is written")
+
+
+def _side_by_side(seeds: int, device: torch.device) -> int:
+    """With a thread each, so that a row has the same digits on two cores as on ten."""
+    return min(torch.get_num_threads(), seeds) if device.type == "cpu" else 1
 
 
 EVALUATE = Command(
