@@ -108,7 +108,7 @@ def _evaluate(call: Call) -> None:
 
 
 def _side_by_side(seeds: int, device: torch.device) -> int:
-    """With a thread each, so that a row has the same digits on two cores as on ten."""
+    """Several have a thread each, so that a row has the same digits on two cores as on ten."""
     return min(torch.get_num_threads(), seeds) if device.type == "cpu" else 1
 
 
