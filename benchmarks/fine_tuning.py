@@ -1,6 +1,6 @@
 """Go on from a model of other text: with a summary of the new text, beside all of it and a few windows of it.
 
-    python benchmarks/fine_tuning.py tinyshakespeare-200x50-free --data-folder ../shared/data
+    python benchmarks/fine_tuning.py tinyshakespeare-400x50-free --data-folder ../shared/data
 
 A case is a summary in results/summaries/. The other text is the Penn Treebank, read with the summary's tokenizer;
 models of it are what fine-tuning starts from. All rows are measured on the new text. Models on whole texts are trained
@@ -44,7 +44,7 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
     before = [other.train(model, WHOLE, store, seed).fitted for seed in range(SEEDS)]
     scratch = [students.train("full", WHOLE, seed, seed) for seed in range(SEEDS)]
     rows = [row(case, new, "scratch", "full", scratch, WHOLE), row(case, new, "other text", "nothing", before, WHOLE)]
-    few = replace(new.as_advised(advice), evaluate_every=50, patience=15)
+    few = replace(new.as_advised(advice), evaluate_every=50, patience=40)
     drawn = [students.sequences("random", seed) for seed in range(SEEDS)]
     learned: list[TrainingSet] = [students.sequences("farzi", 0)] * SEEDS
     taught = [one.parameters for one in before]

@@ -17,7 +17,7 @@ LANGUAGE = Cases(
         *("--objective.lr", "0.007", "--objective.steps", "1000", "--objective.turns", "16"),
         *("--loop.lr", "0.003", "--loop.steps", "80", "--loop.evaluate_every", "40"),
     ),
-    kept=("ptb-400x50-free-generated",),  # others read as windows of a text that may not be passed on
+    kept=("ptb-400x50-free-generated", "tinyshakespeare-400x50-free"),  # others read as text that may not be passed on
 )
 
 if __name__ == "__main__":
