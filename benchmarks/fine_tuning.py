@@ -4,14 +4,13 @@
 
 A case is a summary in results/summaries/. The other text is the Penn Treebank, read with the summary's tokenizer;
 models of it are what fine-tuning starts from. All rows are measured on the new text. Models on whole texts are trained
-as usual; other learning rates are chosen on validation with one model. Three models each.
+as usual; other learning rates are chosen on validation with one model. Three models each, two trained at a time.
 Written to results/fine-tuning.json.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,26 @@ from language import LANGUAGE
 import farzi
 from farzi.evaluation import Students
 from farzi.models import Parameters, SequenceModel, build_model
-from farzi.training import Fitted, Teachers, Training, TrainingSet, TrajectoryStore, fit
+from farzi.training import Fitted, Teachers, Training, TrainingSet, TrajectoryStore, Workers, fit
 
 OTHER = "ptb"
 WHOLE = farzi.NextToken.full_data
 LRS = (3e-4, 1e-3, 3e-3)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to a model of the new text: where it starts, what it is trained on, and the rates that are tried.
+
+    What belongs to a seed stands at its place.
+    """
+
+    start: str
+    method: str
+    first: Sequence[Parameters | None]
+    data: Sequence[TrainingSet]
+    training: Training
+    lrs: Sequence[float]
 
 
 def measure(case: str, folder: Path) -> list[dict[str, Any]]:
@@ -39,40 +53,61 @@ def measure(case: str, folder: Path) -> list[dict[str, Any]]:
         farzi.NextToken(farzi.load_text(name, path=folder / LANGUAGE.files[name], tokenizer=summary.tokenizer))
         for name in (named["data"], OTHER)
     )
-    model, store, advice = build_model(summary.card.model), TrajectoryStore(), summary.card.advice
+    model, store = build_model(summary.card.model), TrajectoryStore()
     students = Students(summary=summary, task=new, model=model, teachers=Teachers(count=0), store=store)
     before = [other.train(model, WHOLE, store, seed).fitted for seed in range(SEEDS)]
     scratch = [students.train("full", WHOLE, seed, seed) for seed in range(SEEDS)]
     rows = [row(case, new, "scratch", "full", scratch, WHOLE), row(case, new, "other text", "nothing", before, WHOLE)]
-    few = replace(new.as_advised(advice), evaluate_every=50, patience=40)
+    advice = new.as_advised(summary.card.advice)
+    closely = replace(advice, evaluate_every=50, patience=40)
     drawn = [students.sequences("random", seed) for seed in range(SEEDS)]
     learned: list[TrainingSet] = [students.sequences("farzi", 0)] * SEEDS
     taught = [one.parameters for one in before]
-    for start, first, method, data, training, lrs in (
-        ("other text", taught, "full", [new.real(model)] * SEEDS, WHOLE, LRS[1:]),
-        ("scratch", [None] * SEEDS, "random", drawn, few, LRS),
-        ("other text", taught, "random", drawn, few, LRS),
-        ("scratch", [None] * SEEDS, "farzi", learned, few, (*LRS[1:], advice.lr)),
-        ("other text", taught, "farzi", learned, few, (*LRS[1:], advice.lr)),
-    ):
-        train = partial(trained, new, model, data, first)
-        tried = {lr: train(replace(training, lr=lr), SEEDS - 1) for lr in lrs}
-        chosen = replace(training, lr=max(tried, key=lambda lr: tried[lr].score))
-        fitted = [*(train(chosen, seed) for seed in range(SEEDS - 1)), tried[chosen.lr]]
-        rows.append(row(case, new, start, method, fitted, chosen))
+    ways = [Way("other text", "full", taught, [new.real(model)] * SEEDS, WHOLE, LRS[1:])]
+    for start, first in (("scratch", [None] * SEEDS), ("other text", taught)):
+        ways.append(Way(start, "random", first, drawn, closely, LRS))
+        ways.append(Way(start, "farzi", first, learned, advice, (LRS[1], advice.lr)))
+    with Workers(2) as pool:
+        for way, training, fitted in chosen(pool, new, model, ways):
+            rows.append(row(case, new, way.start, way.method, fitted, training))
     return rows
 
 
+def chosen(
+    pool: Workers, task: farzi.NextToken, model: SequenceModel, ways: Sequence[Way]
+) -> Iterator[tuple[Way, Training, list[Fitted]]]:
+    """Each way with the best of its learning rates, by the last seed, and the models of all seeds."""
+    tried = [(way, replace(way.training, lr=lr), SEEDS - 1) for way in ways for lr in way.lrs]
+    scored = list(zip(tried, trained(pool, task, model, tried), strict=True))
+    best = [max((one for one in scored if one[0][0] is way), key=lambda one: one[1].score) for way in ways]
+    others = [(way, training, seed) for (way, training, _), _ in best for seed in range(SEEDS - 1)]
+    fitted = trained(pool, task, model, others)
+    for (way, training, _), last in best:
+        yield way, training, [*(next(fitted) for _ in range(SEEDS - 1)), last]
+
+
 def trained(
+    pool: Workers, task: farzi.NextToken, model: SequenceModel, wanted: Sequence[tuple[Way, Training, int]]
+) -> Iterator[Fitted]:
+    """A model for each way, training and seed, side by side."""
+    sets = [way.data[seed] for way, _, seed in wanted]
+    first = [way.first[seed] for way, _, seed in wanted]
+    trainings, seeds = [training for _, training, _ in wanted], [seed for *_, seed in wanted]
+    return pool.map(train, [task] * len(wanted), [model] * len(wanted), sets, first, trainings, seeds)
+
+
+def train(
     task: farzi.NextToken,
     model: SequenceModel,
-    data: Sequence[TrainingSet],
-    first: Sequence[Parameters | None],
+    data: TrainingSet,
+    first: Parameters | None,
     training: Training,
     seed: int,
 ) -> Fitted:
-    """One model, trained from what belongs to its seed, on what belongs to its seed."""
-    return fit(model, data[seed], training, task.score(model), start=first[seed], seed=seed)
+    """One model."""
+    fitted = fit(model, data, training, task.score(model), start=first, seed=seed)
+    print(f"lr {training.lr:.2g}, seed {seed}: {task.format(fitted.score)} after {fitted.steps}", flush=True)
+    return fitted
 
 
 def row(
@@ -84,7 +119,7 @@ def row(
     found |= {"training": {**asdict(training), "chosen_steps": [one.steps for one in fitted]}}
     found |= {"seconds": sum(one.seconds for one in fitted) / SEEDS}
     print(found, flush=True)
-    return found | about()
+    return found | about(1)
 
 
 if __name__ == "__main__":
