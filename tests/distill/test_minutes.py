@@ -22,7 +22,17 @@ from farzi.evaluation import NextItem, NextToken, Study, evaluate
 from farzi.events import CharTokenizer, TextData, Vocabulary
 from farzi.models import SASRec, Transformer, describe_model
 from farzi.summary import Factors
-from farzi.training import Fitted, Speed, Teachers, Training, Trajectory, TrajectoryStore, Workers, measure_speed
+from farzi.training import (
+    Fitted,
+    OutOfTimeError,
+    Speed,
+    Teachers,
+    Training,
+    Trajectory,
+    TrajectoryStore,
+    Workers,
+    measure_speed,
+)
 
 MODEL = SMALL["model"]
 TRAINING = replace(SMALL["teachers"].training, steps=1000, evaluate_every=10, patience=5)
@@ -128,12 +138,14 @@ class School(NextItem):
         for name, value in {"clock": clock, "times": times, "stored": stored, "begun": []}.items():
             object.__setattr__(self, name, value)
 
-    def train(self, model, training, store, seed, watch=lambda _: None):
+    def train(self, model, training, store, seed, watch=lambda _: None, within=math.inf):
         seconds = self.times[seed]
         if seed not in self.stored:
             self.begun.append(seed)
             seconds = min(seconds, training.steps)
-            self.clock.now += seconds
+            self.clock.now += min(seconds, within)
+            if seconds > within:
+                raise OutOfTimeError
         known = {"model": model, "parameters": {}, "steps": 1, "score": 0.0, "curve": ((1, 0.0),)}
         return Trajectory(parameters={}, snapshots=(), fitted=Fitted(**known, seconds=seconds))
 
@@ -164,12 +176,15 @@ class AtOnce(Workers):
         ([25, 25, 25, 25], [], 1, [0, 1, 2], 3, 90),  # 15 s are left then
         ([50, 10, 10, 10], [], 1, [0], 1, 90),  # a second one has 40 s, and may need 75
         ([999, 10, 10, 10], [], 1, [0], 1, 90),  # no end before the time is over
-        ([30, 80, 10, 10], [], 1, [0, 1], 2, 90),  # what takes longer than was to be expected is finished
+        ([30, 60, 10, 10], [], 1, [0, 1], 2, 90),  # what takes longer than was to be expected is finished
+        ([30, 61, 10, 10], [], 1, [0, 1], 1, 90),  # unless the time is over
         ([999, 999, 999, 999], [0, 1, 2, 3], 1, [], 4, 1000),  # what is there takes no time
         ([999, 999, 999, 999], [0, 1], 1, [], 2, 1000),  # nor does it leave room for more
         ([30, 36, 30, 30], [], 2, [0, 1, 2, 3], 4, 90),
         ([50, 50, 50, 50], [], 2, [0, 1], 2, 90),
         ([999, 999, 10, 10], [], 2, [0, 1], 2, 90),
+        ([30, 30, 61, 10], [], 2, [0, 1, 2, 3], 2, 90),  # they are numbered, so that the last is none without the third
+        ([30, 30, 10, 61], [], 2, [0, 1, 2, 3], 3, 90),
     ],
 )
 def test_few_whole_teachers_are_better_than_many_half_ones(
@@ -194,6 +209,7 @@ def test_few_whole_teachers_are_better_than_many_half_ones(
     )
     assert school.train_within(100) == Teachers(count=count, training=replace(TRAINING, steps=steps))
     assert task.begun == begun
+    assert clock.now <= 100
 
 
 def test_a_teacher_takes_some_steps_however_little_time_there_is(clock, monkeypatch, store):

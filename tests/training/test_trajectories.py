@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import random
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from farzi.models import Batch, SASRec
 from farzi.summary import Factors
 from farzi.training import (
     FactoredSequences,
+    OutOfTimeError,
     RealSequences,
     TensorSequences,
     Training,
@@ -32,17 +35,20 @@ def store(tmp_path):
     return TrajectoryStore(folder=tmp_path, num_snapshots=2)
 
 
-def train(store):
+def train(store, within=math.inf, look=lambda: None):
     """The model, and how often it was scored: not at all if it was there."""
     events = np.arange(20, dtype=np.int32) % 5
     data = EventData("cycle", events, np.array([0, 10, 20]), Vocabulary(tuple("abcde")))
     scores: list[float] = []
 
     def score(_):
+        look()
         scores.append(float(len(scores)))
         return scores[-1]
 
-    trained = store.train(MODEL, RealSequences(data=data, length=4), TRAINING, score, judge="count", seed=0)
+    trained = store.train(
+        MODEL, RealSequences(data=data, length=4), TRAINING, score, judge="count", seed=0, within=within
+    )
     return trained, len(scores)
 
 
@@ -57,6 +63,21 @@ def test_a_model_is_trained_once(store):
     (first, looks), (again, none) = train(store), train(store)
     assert (looks, none) == (3, 0)
     assert same(first, again)
+
+
+def test_a_training_that_is_out_of_time_leaves_no_model(store, monkeypatch):
+    """Each of three looks at the score takes ten seconds, and nothing else takes any."""
+    now = [0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def look():
+        now[0] += 10
+
+    with pytest.raises(OutOfTimeError):
+        train(store, within=19, look=look)
+    assert not list(store.folder.iterdir())
+    assert train(store, within=20, look=look)[1] == 3  # the last steps begin in time
+    assert train(store, within=0)[1] == 0  # what is there takes none
 
 
 def test_any_damage_is_noticed_and_the_model_is_trained_again(store, caplog):

@@ -1,9 +1,11 @@
 """The teachers of a distillation, and how many of them there is time for."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
@@ -11,7 +13,16 @@ from farzi.distill.ranks import ALONE, Ranks
 from farzi.distill.watch import TeacherProgress
 from farzi.evaluation import Task
 from farzi.models import SequenceModel
-from farzi.training import Speed, Teachers, Training, Trajectory, TrajectoryStore, Workers, measure_speed
+from farzi.training import (
+    OutOfTimeError,
+    Speed,
+    Teachers,
+    Training,
+    Trajectory,
+    TrajectoryStore,
+    Workers,
+    measure_speed,
+)
 
 LEAST_STEPS = 50
 """Steps of a teacher, however little time there is: with fewer it has next to nothing to tell."""
@@ -65,7 +76,8 @@ class Teaching:
 
         The first takes as many steps as there is time for, at least :data:`LEAST_STEPS` and at most those that are
         given, and the others are trained like it. They begin one after another, as many at a time as there are
-        workers on all ranks, while there is room for a training half as long again as the longest before.
+        workers on all ranks, while there is room for a training half as long again as the longest before, and are given
+        up where the time is over all the same.
 
         Args:
             seconds: for all of them, about.
@@ -80,12 +92,17 @@ class Teaching:
         while len(done) < teachers.count:
             left = self.ranks.broadcast(seconds - (time.monotonic() - began))
             seeds: Sequence[int] = range(len(done), min(len(done) + at_once, teachers.count))
+            within = left if done else math.inf  # without a first one there is nothing to learn from
             if done and left < _ROOM * max(one.seconds for one in done):
                 seeds = list(itertools.takewhile(lessons.is_stored, seeds))
                 if not seeds:
                     break
             own = self.ranks.deal(seeds)
-            done += self.ranks.share(dict(zip(own, lessons._into_store(own), strict=True))).values()
+            taught = self.ranks.share(dict(zip(own, lessons._into_store(own, within), strict=True))).values()
+            for one in taught:
+                if one is None:
+                    return replace(teachers, count=len(done))
+                done.append(one)
         return replace(teachers, count=len(done))
 
     def is_stored(self, seed: int) -> bool:
@@ -113,19 +130,19 @@ class Teaching:
         steps = round_down(min(self.ranks.all_gather(min(speed.steps_within(left, every) for speed in speeds))))
         return replace(training, steps=min(max(steps, LEAST_STEPS), training.steps))
 
-    def _into_store(self, seeds: Sequence[int]) -> Iterator[_Taught]:
-        """Train some into the store, or find them there."""
+    def _into_store(self, seeds: Sequence[int], within: float = math.inf) -> Iterator[_Taught | None]:
+        """Train some into the store, or find them there; None for one that does not end in the seconds it is given."""
         if self.workers.count == 1:
-            yield from (_taught(self._train(seed)) for seed in seeds)
+            yield from (_attempt(self._train, seed, within) for seed in seeds)
             return
-        training = self.teachers.training
-        shared = (self.task, self.model, training, self.store)
-        taught = self.workers.map(_teach, *(repeat(one) for one in shared), seeds)
+        train = partial(self.task.train, self.model, self.teachers.training, self.store, within=within)
+        taught = self.workers.map(_attempt, repeat(train), seeds)
         for seed, one in zip(seeds, taught, strict=True):
-            self._tell(seed, one.steps, one.steps, one.score)
+            if one is not None:
+                self._tell(seed, one.steps, one.steps, one.score)
             yield one
 
-    def _train(self, seed: int) -> Trajectory:
+    def _train(self, seed: int, within: float = math.inf) -> Trajectory:
         training = self.teachers.training
         trained_now = False
 
@@ -134,7 +151,7 @@ class Teaching:
             trained_now = True
             self._tell(seed, step, training.steps, score)
 
-        trajectory = self.task.train(self.model, training, self.store, seed, watch)
+        trajectory = self.task.train(self.model, training, self.store, seed, watch, within)
         taught = _taught(trajectory)
         if trained_now and taught.steps < training.steps:
             self._tell(seed, taught.steps, taught.steps, taught.score)
@@ -149,8 +166,11 @@ def _try(task: Task, model: SequenceModel, training: Training) -> Speed:
     return measure_speed(model, task.real(model), training, task.score(model))
 
 
-def _teach(task: Task, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> _Taught:
-    return _taught(task.train(model, training, store, seed))
+def _attempt(train: Callable[..., Trajectory], *given: float) -> _Taught | None:
+    try:
+        return _taught(train(*given))
+    except OutOfTimeError:
+        return None
 
 
 def _taught(trajectory: Trajectory) -> _Taught:

@@ -1,5 +1,6 @@
 """What a data set is for: how models on it are trained, chosen and judged, whatever kind of data it is."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -145,6 +146,7 @@ class Task(ABC):
         store: TrajectoryStore,
         seed: int,
         watch: Callable[[int, float], None] = lambda _step, _score: None,
+        within: float = math.inf,
     ) -> Trajectory:
         """Train a model on the full data, or take the same training from the store.
 
@@ -154,12 +156,16 @@ class Task(ABC):
             store: of models trained before.
             seed: of the training.
             watch: told the step and the validation score of every look; of none for a model from the store.
+            within: seconds after which a training is given up.
 
         Returns:
             the trained model with snapshots.
+
+        Raises:
+            OutOfTimeError: the training did not end in these seconds.
         """
-        score = self.score(model)
-        return store.train(model, self.real(model), training, score, judge=self.judge, seed=seed, watch=watch)
+        data, score = self.real(model), self.score(model)
+        return store.train(model, data, training, score, judge=self.judge, seed=seed, watch=watch, within=within)
 
     def trained(self, model: SequenceModel, training: Training, store: TrajectoryStore, seed: int) -> Trajectory | None:
         """A model that was trained on the full data before.

@@ -2,7 +2,7 @@
 
 from farzi.training.batches import FEW_SEQUENCES, stretch, with_batches
 from farzi.training.continued import EVENTS_AWAY, ContinuedSequences, with_assistants
-from farzi.training.fit import FitLoss, Fitted, Score, Training, TrainingSet, advised, check_length, fit
+from farzi.training.fit import FitLoss, Fitted, OutOfTimeError, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
 from farzi.training.speed import TRIED_STEPS, Speed, measure_speed
@@ -20,6 +20,7 @@ __all__ = [
     "FitLoss",
     "Fitted",
     "KnownSet",
+    "OutOfTimeError",
     "RealSequences",
     "Score",
     "Speed",

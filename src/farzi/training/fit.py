@@ -53,6 +53,10 @@ class TrainingSet(Protocol):
         ...
 
 
+class OutOfTimeError(Exception):
+    """A training did not end in the time that it was given, and was given up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How a model is fitted.
@@ -202,6 +206,7 @@ def fit(
     device: str | None = None,
     observe: Callable[[int, Parameters, float], None] | None = None,
     unfinished: Unfinished | None = None,
+    within: float = math.inf,
 ) -> Fitted:
     """Train with Adam, from fresh parameters or others, and keep the step that scores best on validation.
 
@@ -222,6 +227,7 @@ def fit(
             down now and then; for :class:`farzi.training.TrajectoryStore`, which knows one from another. The same comes
             out, to the last bit where the device computes alike each time (a CPU with as many threads). ``observe`` is
             not called again for what was looked at before.
+        within: seconds after which it is given up, counted from this call.
 
     Returns:
         the model as it was trained, with its parameters.
@@ -229,8 +235,9 @@ def fit(
     Raises:
         InputError: the model looks ahead, a summary has more positions than it reads, the start is that of another
             model or other events, or torch cannot compute on the device.
+        OutOfTimeError: it did not end in the seconds that it was given.
     """
-    began = time.monotonic()
+    began = called = time.monotonic()
     if isinstance(data, Summary):
         check_length(data, model)
         model = shortened(model, data.factors.length) if start is None else model
@@ -253,6 +260,8 @@ def fit(
             course.load_state_dict(found)
             began = time.monotonic() - found["seconds"]
         for step in range(course.step + 1, training.steps + 1):
+            if time.monotonic() - called > within:
+                raise OutOfTimeError
             value = loss(model, parameters, next(batches), training.dropout)
             optimizer.zero_grad()
             value.backward()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -116,6 +117,7 @@ class TrajectoryStore:
         judge: str,
         seed: int,
         watch: Callable[[int, float], None] = lambda _step, _score: None,
+        within: float = math.inf,
     ) -> Trajectory:
         """Train a model, or read the same training from the folder.
 
@@ -127,12 +129,14 @@ class TrajectoryStore:
             judge: says what ``score`` measures and on what; part of the key.
             seed: of the training.
             watch: told the step and the score of every look; of none for a model from the folder.
+            within: seconds after which a training is given up.
 
         Returns:
             the trained model.
 
         Raises:
             InputError: the folder cannot be written.
+            OutOfTimeError: the training did not end in these seconds.
         """
         decided_by = self._decided_by(model, data, training, judge, seed)
         path = self._path(decided_by)
@@ -147,7 +151,7 @@ class TrajectoryStore:
             if self.num_snapshots:
                 unfinished.seen.append({name: part.to(CPU, copy=True) for name, part in parameters.items()})
 
-        fitted = fit(model, data, training, score, seed=seed, observe=observe, unfinished=unfinished)
+        fitted = fit(model, data, training, score, seed=seed, observe=observe, unfinished=unfinished, within=within)
         looks = sum(step < fitted.steps for step, _ in fitted.curve)
         chosen = torch.linspace(0, looks - 1, min(self.num_snapshots, looks)).round().int().tolist()
         snapshots = tuple(unfinished.seen[i] for i in chosen)
