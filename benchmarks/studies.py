@@ -1,10 +1,12 @@
 """Studies of what a summary's quality hangs on: one option varied, all else as in the benchmark of recommendation.
 
     python benchmarks/studies.py teachers rank steps start optimizer targets noise models --data-folder ../shared/data
+    python benchmarks/studies.py text-steps text-optimizer text-targets
 
-Each point is `farzi distill` and `farzi evaluate` in runs/studies/, on ml-100k with 10 sequences of 10, where there is
-something to gain or lose; finished points are not repeated, and the point with nothing varied is one for all studies.
-In the end the rows of all points finished here are put into results/studies.json.
+Each point is `farzi distill` and `farzi evaluate` in runs/studies/, on ml-100k with 10 sequences of 10, or for text on
+tinyshakespeare with 100 windows of 50, where there is something to gain or lose; finished points are not repeated, and
+the point with nothing varied is one for all studies of the same data. In the end the rows of all points finished here
+are put into results/studies.json.
 
 - teachers: how many teachers label the start; without any it is random sequences and the next events.
 - rank: of the factors.
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from cases import HERE, farzi, put_rows
+from language import LANGUAGE
 from recommendation import RECOMMENDATION
 
 from farzi import EventData, load_events
@@ -30,17 +33,25 @@ from farzi.files import atomic_write
 
 RUNS = HERE / "runs" / "studies"
 COMMON = ["--size.sequences", "10", "--size.length", "10", "--loop.steps", "240"]
-SGD = ["--objective.inner", "SGD", "--objective.inner.momentum", "0.9", "--objective.lr", "1"]
+COMMON_TEXT = [
+    *LANGUAGE.options,
+    *("--objective.lr", "0.003", "--judges", "2", "--size.sequences", "100", "--size.length", "50"),
+    *("--loop.steps", "240"),
+]
+SGD = ["--objective.inner", "SGD", "--objective.inner.momentum", "0.9", "--objective.lr"]
 STUDIES = {
     "teachers": {"0": ["--teachers.count", "0"]}
     | {"1": ["--teachers.count", "1"], "2": ["--teachers.count", "2"], "4": [], "8": ["--teachers.count", "8"]},
     "rank": {"8": ["--size.rank", "8"], "16": ["--size.rank", "16"], "32": [], "64": ["--size.rank", "64"]},
     "steps": {"0": ["--loop.steps", "0"], "80": ["--loop.steps", "80"], "240": []},
     "start": {"real": [], "generated": ["--size.start", "generated"]},
-    "optimizer": {"Adam": [], "SGD": SGD},
+    "optimizer": {"Adam": [], "SGD": [*SGD, "1"]},
     "targets": {"free": [], "next": ["--size.targets", "next"]},
     "noise": {"0": [], "10": [], "30": []},
     "models": {"sasrec": [], "gru4rec": ["--model", "gru4rec"]},
+    "text-steps": {"0": ["--loop.steps", "0"], "240": [], "720": ["--loop.steps", "720"]},
+    "text-optimizer": {"Adam": [], "SGD": [*SGD, "0.1"]},
+    "text-targets": {"free": [], "next": ["--size.targets", "next"]},
 }
 STUDENTS = {"sasrec": [], "sasrec-modern": [], "gru4rec": ["--reference.dropout", "0.4"], "fmlp": []}
 """Kinds, and what sets their training on all events apart, chosen on validation (docs/log.md, 2026-11-30)."""
@@ -64,8 +75,20 @@ def is_noisy(study: str, label: str) -> bool:
     return study == "noise" and label != "0"
 
 
+def is_text(study: str) -> bool:
+    """Whether a study is of text."""
+    return study.startswith("text-")
+
+
+def common_words(study: str, label: str, folder: Path) -> list[str]:
+    """Which data a point is made from, as the command line takes it, and options that are not varied."""
+    if is_text(study):
+        return ["tinyshakespeare", "--path", str(folder / LANGUAGE.files["tinyshakespeare"]), *COMMON_TEXT]
+    return [*data_words(study, label, folder), *COMMON]
+
+
 def data_words(study: str, label: str, folder: Path) -> list[str]:
-    """Which data a point is made from, as the command line takes it."""
+    """Which items a point is made from."""
     source = folder / RECOMMENDATION.files["ml-100k"]
     if not is_noisy(study, label):
         return ["ml-100k", "--path", str(source)]
@@ -78,7 +101,8 @@ def data_words(study: str, label: str, folder: Path) -> list[str]:
 def run_of(study: str, label: str) -> Path:
     """The folder of a point; where nothing is varied it is the same for all studies."""
     varied = STUDIES[study][label] or is_noisy(study, label)
-    return RUNS / (f"{study}-{label}" if varied else "usual")
+    usual = "text-usual" if is_text(study) else "usual"
+    return RUNS / (f"{study}-{label}" if varied else usual)
 
 
 def points(studies: list[str]) -> list[tuple[str, str, Path]]:
@@ -97,8 +121,8 @@ def main() -> None:
     for study, label, folder in points(options.studies):
         run = str(folder.relative_to(HERE))
         if not (folder / "summary.safetensors").exists():
-            data = data_words(study, label, options.data_folder)
-            farzi(["distill", *data, *COMMON, *STUDIES[study][label], "-o", run, "--resume"])
+            common = common_words(study, label, options.data_folder)
+            farzi(["distill", *common, *STUDIES[study][label], "-o", run, "--resume"])
         if not (folder / "result.json").exists():
             farzi(["evaluate", run, "--methods", "full", "random_teacher", "farzi"])
         for student, reference in STUDENTS.items() if study == "models" else ():
