@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+from cases_results import spread
+
+from farzi.evaluation import find_metric
+
 TITLES = {
     "teachers": (
         "teachers",
@@ -17,6 +21,9 @@ TITLES = {
         "Training events replaced by items drawn evenly; models on all events are trained on these too:",
     ),
     "models": ("made with", "Models, those of a summary's teachers and inner runs, and students:"),
+    "text-steps": ("outer steps", "Text, 100 windows of Tiny Shakespeare; outer steps:"),
+    "text-optimizer": ("inner optimiser", "The same, the optimiser of inner runs:"),
+    "text-targets": ("targets", "The same, the kind of targets:"),
 }
 
 WITH = {
@@ -25,12 +32,14 @@ WITH = {
     "targets": {"random_teacher"},
     "noise": {"full"},
     "models": {"full"},
+    "text-steps": {"full", "random", "random_teacher"},
+    "text-targets": {"random_teacher"},
 }
 """What is shown beside the summary, where it is not the same at all points."""
 
 
 def tables(record: list[dict]) -> str:
-    """Markdown tables: what students reach at each point of each study, in percent, and their lowest retention."""
+    """Markdown tables: what students reach at each point of each study, and their lowest retention."""
     parts: list[str] = []
     for study, (column, title) in TITLES.items():
         rows = [row for row in record if row["study"] == study]
@@ -38,14 +47,13 @@ def tables(record: list[dict]) -> str:
             continue
         names = list(rows[0]["metrics"])
         students = ["student"] if study == "models" else []
-        lines = ["| " + " | ".join([column, *students, "trained on", *names, "lowest", "kB"]) + " |"]
+        titles = [f"{name}{find_metric(name).unit}" for name in names]
+        lines = ["| " + " | ".join([column, *students, "trained on", *titles, "lowest", "kB"]) + " |"]
         lines.append("|" + "---|" * (len(names) + len(students) + 4))
         for row in rows:
             if row["method"] not in {"farzi", *WITH.get(study, ())}:
                 continue
-            values = [
-                f"{100 * row['metrics'][name]['mean']:.2f} ± {100 * row['metrics'][name]['std']:.2f}" for name in names
-            ]
+            values = [spread(name, row["metrics"][name]) for name in names]
             method = row["method"].replace("_", ", ")
             student = [row["student"]] if students else []
             kept = f"{row['min_retention']:.3f}"
@@ -56,8 +64,9 @@ def tables(record: list[dict]) -> str:
 
 
 def picture(pyplot, record: list[dict], path: Path) -> None:
-    """What is kept of each metric at the points of each study, by students of the usual kind."""
-    shown = [study for study in TITLES if study != "models" and any(row["study"] == study for row in record)]
+    """What is kept of each metric at the points of each study of items, by students of the usual kind."""
+    there = {row["study"] for row in record if not row["study"].startswith("text-")}
+    shown = [study for study in TITLES if study in there - {"models"}]
     figure, panels = pyplot.subplots(2, 4, figsize=(11, 5.2), layout="constrained")
     for axes in panels.flat[len(shown) :]:
         axes.set_axis_off()
