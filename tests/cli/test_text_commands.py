@@ -93,6 +93,7 @@ def test_a_text_is_distilled_in_little_time(text, tmp_path, capsys):
     assert card.advice.steps > judged
     assert card.advice.decay == student.decay_within(judged)
     assert card.advice.weight_decay == student.weight_decay == NextToken.student.weight_decay > 0
+    assert card.advice.crop == student.crop == NextToken.student.crop > 0
     assert "class_path: farzi.models.Transformer\n" in (tmp_path / "run" / "config.yaml").read_text()
     assert main([*words, "--resume"]) == 0
 

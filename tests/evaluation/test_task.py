@@ -29,9 +29,10 @@ def test_one_known_event_in_each_part_is_enough():
 
 
 def test_students_are_trained_as_a_card_advises_and_choose_their_steps_themselves():
-    task, advice = NextItem(data_of("abab", "cdef")), Advice(lr=0.05, batch_size=7, steps=3, weight_decay=0.4)
+    task = NextItem(data_of("abab", "cdef"))
+    advice = Advice(lr=0.05, batch_size=7, steps=3, weight_decay=0.4, crop=0.6)
     found = task.as_advised(advice)
-    assert found == replace(NextItem.student, lr=0.05, batch_size=7, weight_decay=0.4)
+    assert found == replace(NextItem.student, lr=0.05, batch_size=7, weight_decay=0.4, crop=0.6)
     large = task.as_advised(replace(advice, batch_size=100))
     assert large == replace(found, batch_size=100, patience=2 * found.patience), (
         "the card's weight decay holds as it is"

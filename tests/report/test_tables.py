@@ -85,7 +85,7 @@ def summary(kind: str = "free") -> Summary:
             data_fingerprint="",
             num_events=600,
             model={"name": "sasrec", "dim": 8},
-            advice=Advice(lr=0.0123, batch_size=2, steps=150, decay=0.25, weight_decay=0.1),
+            advice=Advice(lr=0.0123, batch_size=2, steps=150, decay=0.25, weight_decay=0.1, crop=0.8),
         ),
     )
 
@@ -126,6 +126,7 @@ def test_a_card_says_what_the_summary_is_and_how_to_use_it():
         "films",
         "sasrec: dim 8",
         "learning rate 0.0123, 2 sequences a step, 150 steps, falling over the last 25% of them, weight decay 0.1",
+        "end left out",
     ):
         assert piece in text
 

@@ -39,10 +39,10 @@ def make_measured() -> Summary:
     return replace(summary, card=replace(summary.card, licence="CC BY 4.0", retention=retention))
 
 
-def make_falling(weight_decay: float = 0.0) -> Summary:
+def make_falling(weight_decay: float = 0.0, crop: float = 0.0) -> Summary:
     """The same, with advice of a falling learning rate."""
     summary = make_measured()
-    advice = replace(summary.card.advice, decay=0.3, weight_decay=weight_decay)
+    advice = replace(summary.card.advice, decay=0.3, weight_decay=weight_decay, crop=crop)
     return replace(summary, card=replace(summary.card, advice=advice))
 
 

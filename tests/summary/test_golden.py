@@ -31,6 +31,11 @@ FILES = {
     "4-next-word": make_text("word"),
     "4-free-char": make_text("char", "free"),
     "4-next-bpe": make_text("bpe"),
+    "5-free": make_falling(weight_decay=0.1, crop=0.8),
+    "5-next": replace(make_summary("next"), vocabulary=replace(make_summary().vocabulary, titles=None)),
+    "5-next-word": make_text("word"),
+    "5-free-char": make_text("char", "free"),
+    "5-next-bpe": make_text("bpe"),
 }
 """What each file was made from, by its name, which begins with the version of the format."""
 
@@ -72,9 +77,9 @@ def test_the_summaries_that_are_published_stay_readable(path):
 
 
 def test_a_newer_version_is_refused_by_its_number(tmp_path):
-    content = (GOLDEN / "4-free.safetensors").read_bytes()
-    newer = content.replace(b'\\"format\\": 4', b'\\"format\\": 5')
+    content = (GOLDEN / "5-free.safetensors").read_bytes()
+    newer = content.replace(b'\\"format\\": 5', b'\\"format\\": 6')
     assert newer != content
     (tmp_path / "newer").write_bytes(newer)
-    with pytest.raises(InputError, match=r"newer has .*format 5 is newer than this farzi reads, 4: update farzi"):
+    with pytest.raises(InputError, match=r"newer has .*format 6 is newer than this farzi reads, 5: update farzi"):
         load(tmp_path / "newer")

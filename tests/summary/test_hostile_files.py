@@ -162,6 +162,10 @@ HOSTILE = {
         card(lambda c: c["card"]["advice"].update(weight_decay=-0.1)),
         "weight_decay is -0.1; it must not be negative, and finite",
     ),
+    "a crop that leaves nothing": (
+        card(lambda c: c["card"]["advice"].update(crop=1.0)),
+        "crop is 1.0; it must be at least 0 and below 1",
+    ),
     "steps that are halves": (card(lambda c: c["card"]["advice"].update(steps=1.5)), "steps is 1.5"),
     "a licence that is no text": (card(lambda c: c["card"].update(licence=3)), "licence is 3"),
     "a retention of nothing": (card(lambda c: c["card"].update(retention={})), "missing 3 required"),

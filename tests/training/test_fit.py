@@ -119,9 +119,10 @@ def test_another_loss_is_lowered_with_its_own_chance_and_the_rate_of_dropout():
     assert first.parameters["embedding"].abs().max() < 0.5 * MODEL.init(VOCAB, 3)["embedding"].abs().max()
 
 
-def test_weight_decay_and_dropout_reach_the_training():
+def test_weight_decay_dropout_and_crop_reach_the_training():
     plain = run(Looks(*range(6))).parameters
     assert not same(plain, run(Looks(*range(6)), weight_decay=0.1).parameters)
+    assert not same(plain, run(Looks(*range(6)), crop=0.9).parameters)
     assert not same(plain, run(Looks(*range(6)), dropout=0.1).parameters)
 
 
@@ -166,6 +167,8 @@ def test_learns_a_cycle_from_hard_and_soft_sequences():
         ("patience", 0),
         ("dropout", 1.0),
         ("dropout", -0.1),
+        ("crop", 1.0),
+        ("crop", -0.1),
         ("weight_decay", -1.0),
         ("decay", -0.5),
         ("decay", 1.5),
@@ -185,7 +188,7 @@ def test_without_a_score_all_steps_are_taken_and_the_last_is_kept():
 
 
 def test_a_summary_says_how_to_train_on_it():
-    advice = Advice(lr=0.02, batch_size=3, steps=5, decay=0.6, weight_decay=2.0)
+    advice = Advice(lr=0.02, batch_size=3, steps=5, decay=0.6, weight_decay=2.0, crop=0.5)
     factors = Factors(latents=torch.randn(4, 6, 3), decoder=torch.randn(3, VOCAB), targets=torch.randn(4, 6, 3))
     vocabulary = Vocabulary(tuple("abcde"))
     card = Card(data="cycle", data_fingerprint="", num_events=28, model={"name": "sasrec"}, advice=advice)
@@ -193,7 +196,7 @@ def test_a_summary_says_how_to_train_on_it():
     fitted = fit(replace(MODEL, max_length=MODEL.max_length + 3), summary, seed=1)
     assert fitted.model == MODEL
     assert fitted.steps == 5
-    training = Training(lr=0.02, batch_size=3, steps=5, decay=0.6, weight_decay=2.0)
+    training = Training(lr=0.02, batch_size=3, steps=5, decay=0.6, weight_decay=2.0, crop=0.5)
     expected = fit(MODEL, as_training_set(factors), training, seed=1)
     assert same(fitted.parameters, expected.parameters)
     with pytest.raises(InputError, match="6 positions, but the model reads 5"):

@@ -14,7 +14,9 @@ from farzi.summary import Factors
 from farzi.training import FactoredSequences, RealSequences, Training, TrajectoryStore, as_training_set, unfinished
 
 MODEL = SASRec(dim=4, max_length=4)
-TRAINING = Training(steps=40, batch_size=2, evaluate_every=4, patience=20, dropout=0.3, weight_decay=0.1, decay=0.5)
+TRAINING = Training(
+    steps=40, batch_size=2, evaluate_every=4, patience=20, dropout=0.3, weight_decay=0.1, decay=0.5, crop=0.5
+)
 
 
 class Stopped(Exception):  # noqa: N818

@@ -229,6 +229,7 @@ class Work:
             steps=steps,
             decay=decay,
             weight_decay=training.weight_decay,
+            crop=training.crop,
         )
 
     def _judge(self, factors: Factors, lr: float) -> Verdict:

@@ -108,14 +108,14 @@ class Task(ABC):
         """How students are trained on a summary, unless said otherwise.
 
         Args:
-            advice: of its card, whose learning rate, batch size and weight decay hold; the number of steps is chosen
-                on validation data.
+            advice: of its card, whose learning rate, batch size, weight decay and crop hold; the number of steps is
+                chosen on validation data.
 
         Returns:
             the training.
         """
         training = with_batches(self.student, advice.batch_size)
-        return replace(training, lr=advice.lr, weight_decay=advice.weight_decay)
+        return replace(training, lr=advice.lr, weight_decay=advice.weight_decay, crop=advice.crop)
 
     def real(self, model: SequenceModel) -> RealSequences:
         """The full training data, in windows of the model's length."""

@@ -24,7 +24,7 @@ from farzi.summary.storage import from_stored, to_stored
 if TYPE_CHECKING:
     import datasets
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version of the file format that is written; older ones stay readable."""
 
 

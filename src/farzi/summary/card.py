@@ -16,9 +16,11 @@ class Advice:
         steps: number of steps.
         decay: share of the steps, the last ones, over which the learning rate falls in a straight line to nothing.
         weight_decay: decoupled weight decay (AdamW).
+        crop: most that a step may leave out of its sequences' ends, a share of their length.
 
     Raises:
-        ValueError: a number is not positive, or not finite; ``decay`` is no share; or ``weight_decay`` is negative.
+        ValueError: a number is not positive, or not finite; ``decay`` or ``crop`` is no share; or ``weight_decay`` is
+            negative.
     """
 
     lr: float
@@ -26,13 +28,15 @@ class Advice:
     steps: int
     decay: float = 0.0
     weight_decay: float = 0.0
+    crop: float = 0.0
 
     def __str__(self) -> str:
         """The advice in words."""
         falling = f", falling over the last {self.decay:.0%} of them" if self.decay else ""
         shrinking = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        shorter = f", up to {self.crop:.0%} of each sequence's end left out" if self.crop else ""
         each = f"learning rate {self.lr:.3g}, {self.batch_size:,} sequences a step"
-        return f"{each}, {self.steps:,} steps{falling}{shrinking}"
+        return f"{each}, {self.steps:,} steps{falling}{shrinking}{shorter}"
 
     def __post_init__(self) -> None:
         if not 0 < _number("lr", self.lr) < math.inf:
@@ -43,6 +47,8 @@ class Advice:
             raise ValueError(f"decay is {self.decay}; it must be between 0 and 1")
         if not 0 <= _number("weight_decay", self.weight_decay) < math.inf:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must not be negative, and finite")
+        if not 0 <= _number("crop", self.crop) < 1:
+            raise ValueError(f"crop is {self.crop}; it must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from farzi.training.batches import FEW_SEQUENCES, stretch, with_batches
 from farzi.training.continued import EVENTS_AWAY, ContinuedSequences, with_assistants
+from farzi.training.crop import cropped
 from farzi.training.fit import FitLoss, Fitted, OutOfTimeError, Score, Training, TrainingSet, advised, check_length, fit
 from farzi.training.process import prepare_process
 from farzi.training.sets import FactoredSequences, RealSequences, TensorSequences, as_training_set, draw_schedule
@@ -35,6 +36,7 @@ __all__ = [
     "advised",
     "as_training_set",
     "check_length",
+    "cropped",
     "draw_schedule",
     "fit",
     "load_weights",

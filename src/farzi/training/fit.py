@@ -14,6 +14,7 @@ from farzi.devices import find_device, seeded
 from farzi.errors import InputError
 from farzi.models import Batch, Factored, Parameters, SequenceModel, check_causal, sequence_loss, shortened
 from farzi.summary import Summary
+from farzi.training.crop import cropped
 from farzi.training.sets import as_training_set
 from farzi.training.unfinished import Course, Unfinished
 
@@ -68,6 +69,7 @@ class Training:
         dropout: rate of dropout.
         weight_decay: decoupled weight decay (AdamW).
         decay: share of the steps, the last ones, over which the learning rate falls in a straight line to nothing.
+        crop: most that a step may leave out of its sequences' ends, a share of their length, see :func:`cropped`.
         evaluate_every: steps between two looks at the validation score; 0 for as many as a pass over the data takes.
         patience: looks without improvement after which training ends.
 
@@ -81,6 +83,7 @@ class Training:
     dropout: float = 0.0
     weight_decay: float = 0.0
     decay: float = 0.0
+    crop: float = 0.0
     evaluate_every: int = 50
     patience: int = 5
 
@@ -93,8 +96,9 @@ class Training:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
         if self.lr <= 0:
             raise ValueError(f"lr is {self.lr}; it must be positive")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        for name in ("dropout", "crop"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must not be negative")
         if not 0 <= self.decay <= 1:
@@ -180,7 +184,7 @@ def advised(summary: Summary) -> Training:
         summary: a summary.
 
     Returns:
-        its learning rate and how that falls, batch size, number of steps and weight decay.
+        its learning rate and how that falls, batch size, number of steps, weight decay and crop.
     """
     return Training(**asdict(summary.card.advice))
 
@@ -219,7 +223,7 @@ def fit(
         loss: what is lowered; cross-entropy over all events by default. One of your own may draw random numbers by
             torch. It sees a very large summary as :class:`farzi.models.Factored`.
         start: parameters to go on from, of this model and these events; None draws fresh ones.
-        seed: of fresh parameters, the order of the data and dropout.
+        seed: of fresh parameters, the order of the data, dropout and what is left out.
         device: where a model is trained on a summary, as torch names it, such as ``cuda``; None for where its tensors
             are. Other data says itself where its batches are.
         observe: called at every look with the step, the parameters and their score, not a number if nothing is scored.
@@ -262,7 +266,7 @@ def fit(
         for step in range(course.step + 1, training.steps + 1):
             if time.monotonic() - called > within:
                 raise OutOfTimeError
-            value = loss(model, parameters, next(batches), training.dropout)
+            value = loss(model, parameters, cropped(next(batches), training.crop), training.dropout)
             optimizer.zero_grad()
             value.backward()
             optimizer.param_groups[0]["lr"] = training.lr_at(step)

@@ -181,8 +181,8 @@ class TrajectoryStore:
 
 
 def _described(training: Training) -> dict[str, Any]:
-    """A training as keys hold it: as before there was ``decay``, where there is none."""
-    return {name: value for name, value in asdict(training).items() if name != "decay" or value}
+    """A training as keys hold it: as before there were ``decay`` and ``crop``, where there is none."""
+    return {name: value for name, value in asdict(training).items() if name not in {"decay", "crop"} or value}
 
 
 def _write(path: Path, trajectory: Trajectory, decided_by: dict[str, Any]) -> None:
