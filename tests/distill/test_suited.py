@@ -50,12 +50,14 @@ def test_students_take_the_rate_of_inner_runs_by_adam_alone_and_else_what_suits_
 
 
 @pytest.mark.parametrize(
-    ("sequences", "batch_size", "patience"), [(20, 20, 10), (50, 25, 10), (300, 60, 15), (500, 100, 20)]
+    ("sequences", "batch_size", "patience", "crop"),
+    [(20, 20, 10, 0.8), (50, 25, 10, 0.8), (300, 60, 15, 0.8 / 3), (500, 100, 20, 0.16)],
 )
-def test_students_have_patience_and_weights_that_shrink_as_suits_the_batch(sequences, batch_size, patience):
-    size, usual = Size(sequences=sequences, length=10), Training(lr=0.01, weight_decay=0.1, patience=10)
+def test_students_have_patience_weights_and_crop_as_suits_the_size(sequences, batch_size, patience, crop):
+    size, usual = Size(sequences=sequences, length=10), Training(lr=0.01, weight_decay=0.1, patience=10, crop=0.8)
     wanted = {"objective": MetaMatching().suited(sequences, 10), "size": size, "student": usual}
     work = Work(**{name: wanted.get(name) for name in Work.__dataclass_fields__})
     training = work.student_training(work.objective.lr)
     assert (training.batch_size, training.patience) == (batch_size, patience)
+    assert training.crop == pytest.approx(crop)
     assert training.lr * training.weight_decay == pytest.approx(usual.lr * usual.weight_decay)

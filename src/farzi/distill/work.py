@@ -35,6 +35,7 @@ from farzi.training import (
     fit,
     measure_speed,
     with_batches,
+    with_sequences,
 )
 
 JUDGE_SEED = 1_000_000
@@ -217,7 +218,7 @@ class Work:
     def student_training(self, lr: float) -> Training:
         """How students are trained that judge, by the learning rate of inner runs."""
         training = with_batches(self.student, min(self.objective.batch_size, self.size.sequences))
-        return replace(training, lr=self.objective.student_lr(lr))
+        return replace(with_sequences(training, self.size.sequences), lr=self.objective.student_lr(lr))
 
     def _advice(self, lr: float, steps: int) -> Advice:
         """What did for those that judge, for as many times the steps as students are given."""

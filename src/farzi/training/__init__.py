@@ -1,6 +1,6 @@
 """Fit models on real data and on summaries; teachers' trajectories."""
 
-from farzi.training.batches import FEW_SEQUENCES, stretch, with_batches
+from farzi.training.batches import FEW_SEQUENCES, FEW_WINDOWS, stretch, with_batches, with_sequences
 from farzi.training.continued import EVENTS_AWAY, ContinuedSequences, with_assistants
 from farzi.training.crop import cropped
 from farzi.training.fit import FitLoss, Fitted, OutOfTimeError, Score, Training, TrainingSet, advised, check_length, fit
@@ -14,6 +14,7 @@ from farzi.training.workers import Workers
 __all__ = [
     "EVENTS_AWAY",
     "FEW_SEQUENCES",
+    "FEW_WINDOWS",
     "FULL_DATA",
     "TRIED_STEPS",
     "ContinuedSequences",
@@ -46,4 +47,5 @@ __all__ = [
     "stretch",
     "with_assistants",
     "with_batches",
+    "with_sequences",
 ]

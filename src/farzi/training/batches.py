@@ -1,4 +1,4 @@
-"""How a training on a summary changes with the number of sequences that a step sees."""
+"""How a training on a summary changes with the number of sequences that there are, and that a step sees."""
 
 import math
 from dataclasses import replace
@@ -7,6 +7,9 @@ from farzi.training.fit import Training
 
 FEW_SEQUENCES = 25
 """Synthetic sequences a step for which students' training is meant as it stands."""
+
+FEW_WINDOWS = 100
+"""Synthetic sequences up to which students' crop is meant as it stands."""
 
 
 def stretch(batch_size: int) -> float:
@@ -43,3 +46,19 @@ def with_batches(training: Training, batch_size: int) -> Training:
         weight_decay=training.weight_decay / longer,
         patience=round(training.patience * longer),
     )
+
+
+def with_sequences(training: Training, sequences: int) -> Training:
+    """The same training where there are so many sequences.
+
+    The more there are, the less is left out: many are not learned by heart, and what is left out is not learned from
+    (docs/log.md, 2026-12-01).
+
+    Args:
+        training: meant for few sequences.
+        sequences: synthetic ones.
+
+    Returns:
+        the training, with a crop that falls as their number grows.
+    """
+    return replace(training, crop=training.crop * min(FEW_WINDOWS / sequences, 1.0))
