@@ -35,8 +35,7 @@ RUNS = HERE / "runs" / "studies"
 COMMON = ["--size.sequences", "10", "--size.length", "10", "--loop.steps", "240"]
 COMMON_TEXT = [
     *LANGUAGE.options,
-    *("--objective.lr", "0.003", "--judges", "2", "--size.sequences", "100", "--size.length", "50"),
-    *("--loop.steps", "240"),
+    *("--objective.lr", "0.01", "--size.sequences", "100", "--size.length", "50", "--loop.steps", "120"),
 ]
 SGD = ["--objective.inner", "SGD", "--objective.inner.momentum", "0.9", "--objective.lr"]
 STUDIES = {
@@ -49,7 +48,7 @@ STUDIES = {
     "targets": {"free": [], "next": ["--size.targets", "next"]},
     "noise": {"0": [], "10": [], "30": []},
     "models": {"sasrec": [], "gru4rec": ["--model", "gru4rec"]},
-    "text-steps": {"0": ["--loop.steps", "0"], "240": [], "720": ["--loop.steps", "720"]},
+    "text-steps": {"0": ["--loop.steps", "0"], "120": []},
     "text-optimizer": {"Adam": [], "SGD": [*SGD, "0.1"]},
     "text-targets": {"free": [], "next": ["--size.targets", "next"]},
 }
