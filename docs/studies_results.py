@@ -32,8 +32,7 @@ WITH = {
     "targets": {"random_teacher"},
     "noise": {"full"},
     "models": {"full"},
-    "text-steps": {"full", "random", "random_teacher"},
-    "text-targets": {"random_teacher"},
+    "text-steps": {"full", "random_teacher"},
 }
 """What is shown beside the summary, where it is not the same at all points."""
 

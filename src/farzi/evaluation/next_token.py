@@ -43,8 +43,8 @@ class NextToken(Task):
     headline = "perplexity"
     default_model = Transformer()
     full_data = Training(lr=3e-3, steps=8000, batch_size=32, dropout=0.1, decay=0.5, evaluate_every=0, patience=12)
-    student = Training(steps=8000, weight_decay=0.1, decay=0.5, crop=0.8, evaluate_every=250, patience=4)
-    judging = Training(steps=1500, weight_decay=0.1, decay=0.3, crop=0.8, evaluate_every=250, patience=3)
+    student = Training(steps=8000, weight_decay=0.1, decay=0.5, crop=0.8, evaluate_every=250, patience=16)
+    judging = Training(steps=1500, weight_decay=0.1, decay=0.3, crop=0.8, evaluate_every=250, patience=6)
     sharpness = 0.99  # students read words for sure in the end, and a text's summary hardly moves from its start
     event_share = 0.1  # of 0, 0.1, 0.2 and 0.35 that of the best perplexity (docs/log.md, 2026-11-29)
 
