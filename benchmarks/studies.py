@@ -1,7 +1,7 @@
 """Studies of what a summary's quality hangs on: one option varied, all else as in the benchmark of recommendation.
 
     python benchmarks/studies.py teachers rank steps start optimizer targets noise models --data-folder ../shared/data
-    python benchmarks/studies.py text-steps text-optimizer text-targets
+    python benchmarks/studies.py text-steps text-optimizer
 
 Each point is `farzi distill` and `farzi evaluate` in runs/studies/, on ml-100k with 10 sequences of 10, or for text on
 tinyshakespeare with 100 windows of 50, where there is something to gain or lose; finished points are not repeated, and
@@ -51,7 +51,6 @@ STUDIES = {
     "models": {"sasrec": [], "gru4rec": ["--model", "gru4rec"]},
     "text-steps": {"0": ["--loop.steps", "0"], "120": []},
     "text-optimizer": {"Adam": [], "SGD": [*SGD, "0.1"]},
-    "text-targets": {"free": [], "next": ["--size.targets", "next"]},
 }
 STUDENTS = {"sasrec": [], "sasrec-modern": [], "gru4rec": ["--reference.dropout", "0.4"], "fmlp": []}
 """Kinds, and what sets their training on all events apart, chosen on validation (docs/log.md, 2026-11-30)."""

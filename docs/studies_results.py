@@ -23,7 +23,6 @@ TITLES = {
     "models": ("made with", "Models, those of a summary's teachers and inner runs, and students:"),
     "text-steps": ("outer steps", "Text, 100 windows of Tiny Shakespeare; outer steps:"),
     "text-optimizer": ("inner optimiser", "The same, the optimiser of inner runs:"),
-    "text-targets": ("targets", "The same, the kind of targets:"),
 }
 
 WITH = {
