@@ -1,5 +1,6 @@
 """Tables and a picture of a record of cases: quality by data set, size, kind of targets and student."""
 
+from itertools import product
 from pathlib import Path
 
 from farzi.evaluation import find_metric
@@ -145,6 +146,44 @@ def picture(pyplot, record: list[dict], path: Path) -> None:
     near.minorticks_off()
     near.set_xlabel("synthetic positions, % of the training events")
     whole.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def picture_of_text(pyplot, record: list[dict], path: Path) -> None:
+    """What the usual model keeps of each metric by share of the text: summaries, and what random windows keep."""
+    names = list(record[0]["metrics"])
+    figure, panels = pyplot.subplots(1, len(names), figsize=(9, 3.6), layout="constrained")
+    rows = sorted((row for row in _own(record) if row["method"] != "full" and row["targets"] != "next"), key=_order)
+    marks = {"random": "x", "random_teacher": "o", "farzi": "o"}
+    for name, axes in zip(names, panels, strict=True):
+        for (dataset, colour), method in product(COLOURS.items(), marks):
+            points = [row for row in rows if (row["dataset"], row["method"]) == (dataset, method)]
+            if points:
+                axes.plot(
+                    [100 * row["share_of_events"] for row in points],
+                    [row["retention"][name] for row in points],
+                    linestyle="",
+                    color=colour,
+                    marker=marks[method],
+                    markerfacecolor=colour if method == "farzi" else "none",
+                    label=f"{NAMES[dataset]}, {METHODS[method]}",
+                )
+        sizes = {f"{row['sequences']} x {row['length']}": 100 * row["share_of_events"] for row in rows}
+        for size, share in sizes.items():
+            axes.annotate(size, (share, 0), xytext=(0, 4), textcoords="offset points", fontsize=7, ha="center")
+        axes.axhline(1, color="black", linewidth=0.8, linestyle="--")
+        axes.set_xscale("log")
+        axes.set_xticks((0.5, 1, 2, 5), ("0.5", "1", "2", "5"))
+        axes.set_xlim(0.4, 8)
+        axes.set_ylim(0, 1.08)
+        axes.minorticks_off()
+        axes.set_title(f"kept of {name}", fontsize=11)
+        axes.set_xlabel("synthetic positions, % of the text")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 

@@ -268,6 +268,7 @@ def write_pictures() -> None:
     study_picture(record("adjoint-study"), folder / "adjoint-study.svg")
     metagrad_results.growth(_pyplot(), record("metagrad"), folder / "metagrad.svg")
     cases_results.picture(_pyplot(), record("recommendation"), folder / "recommendation.svg")
+    cases_results.picture_of_text(_pyplot(), record("language"), folder / "language.svg")
     studies_results.picture(_pyplot(), record("studies"), folder / "studies.svg")
 
 
