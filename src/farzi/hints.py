@@ -33,6 +33,11 @@ def explain(error: str, usage: str, options: Collection[str]) -> str:
         a sentence.
     """
     text = re.sub(r'Parser key "([^"]+)":', r"--\1:", " ".join(error.split()))
+    if found := re.search(r"(--[\w.]+): .*does not implement protocol (\w+).*Given value: ([\w.]+)", text):
+        said = f"{found[1]} is {found[3]}, which is no {found[2]}"
+        return f"{said}: its methods need the names, the parameters and the types of farzi's own, annotated"
+    text = _without_other_types(re.sub(r"an? <class '([^']+)'>", r"\1", text))
+    text = re.sub(r"(--[\w.]+): Problem with given class_path '[\w.]+': --", r"\1.", text)
     if found := re.search(r"unrecognized arguments: (-[\w.-]*)", text):
         return _with_hint(text, _near_option(found[1], options))
     if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", text):
@@ -45,13 +50,20 @@ def explain(error: str, usage: str, options: Collection[str]) -> str:
         return _with_hint(said, f"--{group}.{meant}" if meant else None)
     if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
         return _with_hint(text, near(found[2], dir(import_module(found[1]))))
-    if found := re.search(r"(--[\w.]+): .*does not implement protocol (\w+).*Given value: ([\w.]+)", text):
-        said = f"{found[1]} is {found[3]}, which is no {found[2]}"
-        return f"{said}: its methods need the names, the parameters and the types of farzi's own, annotated"
     missing = r"arguments are required: (?:\w+\.)*(\w+)|expected \"(?:\w+\.)*(\w+)\" to be .* not provided"
     if found := re.search(missing, text):
         return f"{found[1] or found[2]} is missing; the command is called as: {usage} (--help tells more)"
-    return re.sub(r"an? <class '([^']+)'>", r"\1", text)
+    return text
+
+
+def _without_other_types(text: str) -> str:
+    """Of a value that may have several types, what the first of them has against it."""
+    found = re.search(r"Does not validate against any of the Union subtypes .* Errors: - (.*?) - Expected ", text)
+    if found is None:
+        return text
+    value = text.rpartition(" Given value: ")[2]
+    told = re.sub(r"^Expected \w+$", rf"\g<0>. Got value: {value}", found[1])
+    return text[: found.start()] + told
 
 
 def _near_option(typed: str, options: Collection[str]) -> str | None:

@@ -96,6 +96,21 @@ def test_what_is_missing_is_named_with_how_it_is_done(refused, words, told):
     assert refused(*words).startswith(f"farzi: {told}")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("evaluate RUN --workers many", "--workers: Expected int. Got value: many"),
+        ("evaluate RUN --student.crop 2", "crop is 2.0; it must be at least 0 and below 1"),
+        ("evaluate RUN --student.lr fast", "--student.lr: Expected float. Got value: fast"),
+        ("evaluate RUN --reference.patience 1.5", "--reference.patience: Expected int. Got value: 1.5"),
+        ("distill x -o RUN --teachers.training.lr -1", "lr is -1.0; it must be positive"),
+        ("distill x -o RUN --objective.replay slow", "--objective.replay: Expected a dot import path string: slow"),
+    ],
+)
+def test_a_value_that_an_option_cannot_have_is_all_that_is_told(refused, finished, words, told):
+    assert refused(*words.replace("RUN", str(finished)).split()) == f"farzi: {told}"
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is needed")
 @pytest.mark.parametrize(
     ("typed", "offered"),
