@@ -22,7 +22,10 @@ TITLES = {
     ),
     "models": ("made with", "Models, those of a summary's teachers and inner runs, and students:"),
     "text-steps": ("outer steps", "Text, 100 windows of Tiny Shakespeare, students at a rate of 0.03; outer steps:"),
-    "text-optimizer": ("inner optimiser", "The same at 0.01, but for random windows, which chose 0.03; the optimiser of inner runs:"),
+    "text-optimizer": (
+        "inner optimiser",
+        "The same at 0.01, but for random windows, which chose 0.03; the optimiser of inner runs:",
+    ),
 }
 
 WITH = {

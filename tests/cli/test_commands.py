@@ -205,15 +205,22 @@ def test_models_of_another_kind_are_compared_with_assistants(films, finished, tm
     assert (assisted["bytes"], assisted["share_of_events"]) == (farzi["bytes"], farzi["share_of_events"])
 
 
-@pytest.mark.parametrize(("given", "weight_decay"), [([], 0.7), (["--student.weight_decay", "0.2"], 0.2)])
-def test_students_are_trained_as_the_card_advises(films, finished, tmp_path, given, weight_decay):
+@pytest.mark.parametrize(
+    ("given", "trained"),
+    [
+        ([], [0.7, 0.05, 2]),
+        (["--student.weight_decay", "0.2"], [0.2, 0.05, 2]),
+        (["--student.lr", "0.1", "--student.batch_size", "3"], [0.7, 0.1, 3]),
+    ],
+)
+def test_students_are_trained_as_the_card_advises(films, finished, tmp_path, given, trained):
     summary, changed, results = load(finished / "summary.safetensors"), tmp_path / "s.safetensors", tmp_path / "r.json"
     advice = replace(summary.card.advice, weight_decay=0.7, lr=0.05, batch_size=2)
     replace(summary, card=replace(summary.card, advice=advice)).save(changed)
     words = ["evaluate", str(changed), "--data", str(films), *QUICK_STUDY, "--methods", "farzi", *given]
     assert main([*words, "-o", str(results)]) == 0
     training = json.loads(results.read_text())[-1]["training"]
-    assert [training[name] for name in ("weight_decay", "lr", "batch_size")] == [weight_decay, 0.05, 2]
+    assert [training[name] for name in ("weight_decay", "lr", "batch_size")] == trained
 
 
 def test_a_summary_is_handed_on_with_what_it_retained(films, finished, tmp_path, capsys):

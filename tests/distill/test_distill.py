@@ -110,16 +110,20 @@ def test_the_same_seed_gives_the_same_summary_and_another_seed_another(store):
     assert not torch.equal(first.factors.latents, other.factors.latents)
 
 
-def test_a_summarys_learning_rate_is_for_models_of_its_own_kind(store):
+def test_a_summarys_learning_rate_is_for_models_of_its_own_kind(store, monkeypatch):
     summary = distill(cyclic_data(), **SMALL, store=store)
-    study = Study(seeds=1, reference=SMALL["teachers"].training, student=Training(steps=6, evaluate_every=3))
-    own, other = (
-        evaluate(summary, cyclic_data(), model=model, study=study, methods=["farzi"], store=store)[1]
-        for model in (None, GRU4Rec(dim=8, max_length=LENGTH))
+    monkeypatch.setattr(NextItem, "student", Training(steps=6, evaluate_every=3))
+    study = Study(seeds=1, reference=SMALL["teachers"].training)
+    given = replace(study, student=Training(lr=0.5, steps=6, evaluate_every=3))
+    gru = GRU4Rec(dim=8, max_length=LENGTH)
+    own, other, own_as_given = (
+        evaluate(summary, cyclic_data(), model=model, study=how, methods=["farzi"], store=store)[1].training["lr"]
+        for model, how in ((None, study), (gru, study), (None, given))
     )
-    assert own.training["lr"] == summary.card.advice.lr
-    assert other.training["lr"] in STUDENT_LRS
-    assert summary.card.advice.lr not in STUDENT_LRS
+    assert own == summary.card.advice.lr
+    assert other in STUDENT_LRS
+    assert own_as_given == 0.5
+    assert not {own, own_as_given} & {*STUDENT_LRS}
 
 
 def test_random_sequences_are_looked_at_more_often_with_the_same_patience(store):

@@ -29,9 +29,8 @@ class Study:
         seeds: students, and references, of each method.
         reference: training on the full data, the task's by default.
         teachers: whose expectations label the random sequences; None takes those that the summary was made with.
-        student: training of every student, by default the task's with the weight decay that the summary advises; the
-            batch size is the summary's, and so is the learning rate of models of the kind that it was distilled with.
-            All others choose one on validation.
+        student: training of every student; None takes the task's as the summary advises. The learning rate is that of
+            models of the summary's own kind, trained on it; all others choose one on validation.
 
     Raises:
         ValueError: there are no seeds.
@@ -83,10 +82,11 @@ class Study:
         students = Students(
             summary=summary, task=task, model=model, teachers=self.teachers or _teachers_of(summary, task), store=store
         )
+        student = self.student or task.as_advised(summary.card.advice)
         wanted: list[Method] = [method for method in methods if method != "full"]
         known: dict[Method, Training] = {"full": self.reference or task.full_data}
         if "farzi" in wanted and model.name == summary.card.model["name"]:
-            known["farzi"] = self._as_advised(students)
+            known["farzi"] = student
         searched: list[Method] = [method for method in wanted if method not in known]
         assistants = ASSISTANTS if "assisted" in wanted else 0
         if assistants:
@@ -98,15 +98,9 @@ class Study:
         if "random_teacher" in wanted:
             list(workers.map(students.label, range(students.teachers.count)))
         assistants_s = comparison.assist(assistants)
-        rows |= comparison.rows(comparison.chosen(searched, self._as_advised(students)))
+        rows |= comparison.rows(comparison.chosen(searched, student))
         costs = replace(costs or Costs(), assistants_s=assistants_s)
         return [compare(rows[method], rows["full"], costs) for method in ("full", *wanted)]
-
-    def _as_advised(self, students: Students) -> Training:
-        """How models of the summary's own kind are trained on it."""
-        advice = students.summary.card.advice
-        usual = students.task.as_advised(advice)
-        return usual if self.student is None else replace(self.student, batch_size=usual.batch_size, lr=usual.lr)
 
 
 def check_fits(summary: Summary, task: Task, model: SequenceModel) -> None:
