@@ -12,8 +12,7 @@ are put into results/studies.json.
 - rank: of the factors.
 - steps: of the outer loop; 0 is the start itself.
 - start: real sequences, or such as the teachers write.
-- optimizer: of the inner loop. Students are trained with Adam all the same, of a text's summary by SGD at 0.01, and so
-  the other has this rate, too; 0.03 is better for them, and is what text-steps has.
+- optimizer: of the inner loop. Students are trained with Adam all the same.
 - targets: of their own, or the next position, the paper's form.
 - noise: a tenth or three tenths of the training events replaced by items drawn evenly; what is held out stays as it is.
   The full-data models and the teachers are trained on the noisy events too.
@@ -39,7 +38,6 @@ COMMON_TEXT = [
     *LANGUAGE.options,
     *("--objective.lr", "0.01", "--size.sequences", "100", "--size.length", "50", "--loop.steps", "120"),
 ]
-FAST = ["--objective.lr", "0.03"]
 SGD = ["--objective.inner", "SGD", "--objective.inner.momentum", "0.9", "--objective.lr"]
 STUDIES = {
     "teachers": {"0": ["--teachers.count", "0"]}
@@ -51,7 +49,7 @@ STUDIES = {
     "targets": {"free": [], "next": ["--size.targets", "next"]},
     "noise": {"0": [], "10": [], "30": []},
     "models": {"sasrec": [], "gru4rec": ["--model", "gru4rec"]},
-    "text-steps": {"0": [*FAST, "--loop.steps", "0"], "120": FAST},
+    "text-steps": {"0": ["--loop.steps", "0"], "120": []},
     "text-optimizer": {"Adam": [], "SGD": [*SGD, "0.1"]},
 }
 STUDENTS = {"sasrec": [], "sasrec-modern": [], "gru4rec": ["--reference.dropout", "0.4"], "fmlp": []}

@@ -21,11 +21,8 @@ TITLES = {
         "Training events replaced by items drawn evenly; models on all events are trained on these too:",
     ),
     "models": ("made with", "Models, those of a summary's teachers and inner runs, and students:"),
-    "text-steps": ("outer steps", "Text, 100 windows of Tiny Shakespeare, students at a rate of 0.03; outer steps:"),
-    "text-optimizer": (
-        "inner optimiser",
-        "The same at 0.01, but for random windows, which chose 0.03; the optimiser of inner runs:",
-    ),
+    "text-steps": ("outer steps", "Text, 100 windows of Tiny Shakespeare; outer steps:"),
+    "text-optimizer": ("inner optimiser", "The same, the optimiser of inner runs:"),
 }
 
 WITH = {
@@ -34,7 +31,7 @@ WITH = {
     "targets": {"random_teacher"},
     "noise": {"full"},
     "models": {"full"},
-    "text-optimizer": {"full", "random_teacher"},
+    "text-steps": {"full", "random_teacher"},
 }
 """What is shown beside the summary, where it is not the same at all points."""
 
