@@ -61,9 +61,9 @@ def _without_other_types(text: str) -> str:
     found = re.search(r"Does not validate against any of the Union subtypes .* Errors: - (.*?) - Expected ", text)
     if found is None:
         return text
-    value = text.rpartition(" Given value: ")[2]
-    told = re.sub(r"^Expected \w+$", rf"\g<0>. Got value: {value}", found[1])
-    return text[: found.start()] + told
+    told = text[: found.start()] + found[1]
+    bare = re.fullmatch(r"Expected \w+", found[1])
+    return f"{told}. Got value: {text.rpartition(' Given value: ')[2]}" if bare else told
 
 
 def _near_option(typed: str, options: Collection[str]) -> str | None:

@@ -99,7 +99,7 @@ def test_what_is_missing_is_named_with_how_it_is_done(refused, words, told):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("evaluate RUN --workers many", "--workers: Expected int. Got value: many"),
+        (r"evaluate RUN --workers C:\gmany", r"--workers: Expected int. Got value: C:\gmany"),
         ("evaluate RUN --student.crop 2", "crop is 2.0; it must be at least 0 and below 1"),
         ("evaluate RUN --student.lr fast", "--student.lr: Expected float. Got value: fast"),
         ("evaluate RUN --reference.patience 1.5", "--reference.patience: Expected int. Got value: 1.5"),
