@@ -122,16 +122,9 @@ def picture(pyplot, record: list[dict], path: Path) -> None:
             for method in ("farzi", "random_teacher"):
                 points = [row for row in rows if row["case"] in cases and row["method"] == method]
                 if points:
+                    kept = [row["min_retention"] for row in points]
                     for axes in (whole, near):
-                        axes.plot(
-                            [100 * row["share_of_events"] for row in points],
-                            [row["min_retention"] for row in points],
-                            linestyle="",
-                            color=colour,
-                            marker=mark,
-                            markerfacecolor=colour if method == "farzi" else "none",
-                            label=f"{NAMES[dataset]}, {targets}, {METHODS[method]}",
-                        )
+                        _draw(axes, points, kept, colour, mark, f"{NAMES[dataset]}, {targets}, {METHODS[method]}")
                     for row in points if method == "farzi" else ():
                         at = 100 * row["share_of_events"], row["min_retention"]
                         size = f" {row['sequences']} x {row['length']}"
@@ -160,15 +153,8 @@ def picture_of_text(pyplot, record: list[dict], path: Path) -> None:
         for (dataset, colour), method in product(COLOURS.items(), marks):
             points = [row for row in rows if (row["dataset"], row["method"]) == (dataset, method)]
             if points:
-                axes.plot(
-                    [100 * row["share_of_events"] for row in points],
-                    [row["retention"][name] for row in points],
-                    linestyle="",
-                    color=colour,
-                    marker=marks[method],
-                    markerfacecolor=colour if method == "farzi" else "none",
-                    label=f"{NAMES[dataset]}, {METHODS[method]}",
-                )
+                kept = [row["retention"][name] for row in points]
+                _draw(axes, points, kept, colour, marks[method], f"{NAMES[dataset]}, {METHODS[method]}")
         sizes = {f"{row['sequences']} x {row['length']}": 100 * row["share_of_events"] for row in rows}
         for size, share in sizes.items():
             axes.annotate(size, (share, 0), xytext=(0, 4), textcoords="offset points", fontsize=7, ha="center")
@@ -186,6 +172,13 @@ def picture_of_text(pyplot, record: list[dict], path: Path) -> None:
     )
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
+
+
+def _draw(axes, rows: list[dict], kept: list[float], colour: str, mark: str, label: str) -> None:
+    """Rows of one method by their share of the data; those of summaries are filled."""
+    filled = colour if rows[0]["method"] == "farzi" else "none"
+    shares = [100 * row["share_of_events"] for row in rows]
+    axes.plot(shares, kept, linestyle="", color=colour, marker=mark, markerfacecolor=filled, label=label)
 
 
 def spread(name: str, value: dict) -> str:
